@@ -1,0 +1,322 @@
+/*
+ * base/log.c - the component log.  The format string is walked key by key, so
+ * that values keep their type on the way into JSON.
+ */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/must.h"
+#include "base/str.h"
+
+static struct log_settings settings = { LOG_LEVEL_INFO, false, "wye" };
+static __thread const char *default_component;
+
+struct line {
+	char text[LOG_LINE_MAX];
+	size_t len;
+	bool is_full;
+};
+
+static void put(struct line *l, const char *bytes, size_t n)
+{
+	if (n > sizeof(l->text) - l->len) {
+		l->is_full = true;
+		return;
+	}
+	memcpy(l->text + l->len, bytes, n);
+	l->len += n;
+}
+
+static void put_text(struct line *l, const char *text)
+{
+	put(l, text, strlen(text));
+}
+
+static void put_number(struct line *l, const char *format, ...)
+{
+	char number[64];
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(number, sizeof(number), format, args);
+	va_end(args);
+	put(l, number, n > 0 ? (size_t)n : 0);
+}
+
+/* Length of the UTF-8 sequence at s, or 0 if it is not one (RFC 3629). */
+static size_t utf8_length(const unsigned char *s, size_t left)
+{
+	static const struct { unsigned char mask, lead; unsigned least; } forms[] = {
+		{ 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 },
+	};
+
+	for (size_t n = 0; n < ARRAY_SIZE(forms); n++) {
+		unsigned rune;
+
+		if ((s[0] & forms[n].mask) != forms[n].lead)
+			continue;
+		if (n + 1 > left)
+			return 0;
+		rune = s[0] & (unsigned char)~forms[n].mask;
+		for (size_t i = 1; i <= n; i++) {
+			if ((s[i] & 0xc0) != 0x80)
+				return 0;
+			rune = rune << 6 | (s[i] & 0x3f);
+		}
+		if (rune < forms[n].least || rune > 0x10ffff || (rune >= 0xd800 && rune < 0xe000))
+			return 0;
+		return n + 1;
+	}
+	return 0;
+}
+
+static void put_escaped(struct line *l, struct str s)
+{
+	for (size_t i = 0; i < s.len && !l->is_full;) {
+		unsigned char c = (unsigned char)s.p[i];
+		size_t n = utf8_length((const unsigned char *)s.p + i, s.len - i);
+
+		if (n == 0) {
+			put_text(l, "\\ufffd");
+			i++;
+		} else if (c == '"' || c == '\\') {
+			put(l, c == '"' ? "\\\"" : "\\\\", 2);
+			i++;
+		} else if (c < 0x20 || c == 0x7f) {
+			put_number(l, "\\u%04x", c);
+			i++;
+		} else {
+			put(l, s.p + i, n);
+			i += n;
+		}
+	}
+}
+
+static void put_string(struct line *l, struct str s)
+{
+	put(l, "\"", 1);
+	put_escaped(l, s);
+	put(l, "\"", 1);
+}
+
+/* One conversion: its length modifier and letter.  *format moves past it. */
+struct conversion {
+	bool has_precision;
+	char size;                    /* 0, 'l', 'L' for ll, 'z' */
+	char letter;
+};
+
+static struct conversion take_conversion(const char **format)
+{
+	struct conversion c = { 0 };
+	const char *f = *format + 1;          /* past '%' */
+
+	if (f[0] == '.' && f[1] == '*') {
+		c.has_precision = true;
+		f += 2;
+	} else {
+		while ((*f >= '0' && *f <= '9') || *f == '.')
+			f++;
+	}
+	if (f[0] == 'l' && f[1] == 'l') {
+		c.size = 'L';
+		f += 2;
+	} else if (*f == 'l' || *f == 'z') {
+		c.size = *f++;
+	} else if (*f == 'h') {
+		while (*f == 'h')
+			f++;
+	}
+	c.letter = *f++;
+	*format = f;
+	return c;
+}
+
+static void put_signed(struct line *l, struct conversion c, va_list *args)
+{
+	long long value = c.size == 'L' ? va_arg(*args, long long) :
+			  c.size == 'l' ? va_arg(*args, long) :
+			  c.size == 'z' ? va_arg(*args, ssize_t) : va_arg(*args, int);
+
+	put_number(l, "%lld", value);
+}
+
+static void put_unsigned(struct line *l, struct conversion c, va_list *args)
+{
+	unsigned long long value = c.size == 'L' ? va_arg(*args, unsigned long long) :
+				   c.size == 'l' ? va_arg(*args, unsigned long) :
+				   c.size == 'z' ? va_arg(*args, size_t) : va_arg(*args, unsigned);
+
+	put_number(l, c.letter == 'x' ? "\"0x%llx\"" : "%llu", value);
+}
+
+static void put_value(struct line *l, struct conversion c, bool is_json, va_list *args)
+{
+	if (c.letter == 's') {
+		int precision = c.has_precision ? va_arg(*args, int) : -1;
+		const char *text = va_arg(*args, const char *);
+		struct str s = { text ? text : "", 0 };
+
+		s.len = precision >= 0 ? (size_t)precision : strlen(s.p);
+		if (is_json)
+			put(l, s.p, s.len);
+		else
+			put_string(l, s);
+	} else if (c.letter == 'd' || c.letter == 'i') {
+		put_signed(l, c, args);
+	} else if (c.letter == 'u' || c.letter == 'x') {
+		put_unsigned(l, c, args);
+	} else if (c.letter == 'f') {
+		put_number(l, "%.6f", va_arg(*args, double));
+	} else if (c.letter == 'c') {
+		char byte = (char)va_arg(*args, int);
+
+		put_string(l, (struct str){ &byte, 1 });
+	} else {
+		must(!"log format has a conversion that log.c does not know");
+	}
+}
+
+/* Walks "key=%s other:=%s fixed=word" and writes {"key":...}. */
+static void put_data(struct line *l, const char *format, va_list *args)
+{
+	bool is_first = true;
+
+	put_text(l, ",\"data\":{");
+	while (*format) {
+		const char *equals = strchr(format, '=');
+		struct str key;
+		bool is_json;
+
+		must(equals != NULL);
+		is_json = equals > format && equals[-1] == ':';
+		key = str_range(format, equals - is_json);
+		format = equals + 1;
+		if (!is_first)
+			put(l, ",", 1);
+		is_first = false;
+		put_string(l, key);
+		put(l, ":", 1);
+		if (*format == '%') {
+			struct conversion c = take_conversion(&format);
+
+			put_value(l, c, is_json, args);
+		} else {
+			size_t n = strcspn(format, " ");
+
+			put_string(l, (struct str){ format, n });
+			format += n;
+		}
+		while (*format == ' ')
+			format++;
+	}
+	put(l, "}", 1);
+}
+
+static void put_timestamp(struct line *l)
+{
+	uint64_t now = clock_wall_ns();
+	char text[TIMESTAMP_SIZE];
+
+	put_text(l, ",\"timestamp\":");
+	if (settings.epoch_timestamps) {
+		put_number(l, "%llu.%09llu", (unsigned long long)(now / 1000000000u),
+			   (unsigned long long)(now % 1000000000u));
+		return;
+	}
+	timestamp_format(now, text);
+	put_string(l, str_of(text));
+}
+
+void log_configure(const struct log_settings *wanted)
+{
+	settings = *wanted;
+}
+
+void log_set_component(const char *component)
+{
+	default_component = component;
+}
+
+bool log_is_on(enum log_level level)
+{
+	return level >= settings.level;
+}
+
+static void write_all(const char *at, size_t left)
+{
+	while (left) {
+		ssize_t n = write(STDOUT_FILENO, at, left);
+
+		if (n <= 0)
+			return;       /* nobody to tell */
+		at += n;
+		left -= (size_t)n;
+	}
+}
+
+void log_line(enum log_level level, const char *component, const char *event,
+	      const char *format, ...)
+{
+	struct line l;
+	size_t before_data;
+	va_list args;
+
+	l.len = 0;
+	l.is_full = false;
+	if (!component)
+		component = default_component;
+	put_number(&l, "{\"log_level\":%d", (int)level);
+	put_timestamp(&l);
+	put_text(&l, ",\"message\":");
+	put_string(&l, str_of(event));
+	put_text(&l, ",\"source\":\"");
+	put_escaped(&l, str_of(settings.source));
+	if (component) {
+		put(&l, ".", 1);
+		put_escaped(&l, str_of(component));
+	}
+	put(&l, "\"", 1);
+	before_data = l.len;
+	if (strcmp(format, "%s") != 0) {
+		va_start(args, format);
+		put_data(&l, format, &args);
+		va_end(args);
+	}
+	if (l.is_full || l.len > sizeof(l.text) - 2)
+		l.len = before_data;
+	l.text[l.len++] = '}';
+	l.text[l.len++] = '\n';
+	write_all(l.text, l.len);
+}
+
+bool log_limit_allows(struct log_limit *limit, uint64_t *suppressed)
+{
+	uint64_t second = clock_ms() / 1000;
+
+	if (second != limit->second) {
+		limit->second = second;
+		limit->used = 0;
+	}
+	if (limit->used >= limit->per_second) {
+		limit->suppressed++;
+		return false;
+	}
+	limit->used++;
+	*suppressed = limit->suppressed;
+	limit->suppressed = 0;
+	return true;
+}
+
+void must_fail(const char *condition, const char *file, int line)
+{
+	log_line(LOG_LEVEL_ERROR, NULL, "invariant-broken", "condition=%s file=%s line=%d",
+		 condition, file, line);
+	abort();
+}

@@ -1,0 +1,189 @@
+/*
+ * base/str.c - borrowed text.  No allocation here, and no locale.
+ */
+#include "base/str.h"
+
+bool str_equal_nocase(struct str a, struct str b)
+{
+	if (a.len != b.len)
+		return false;
+	for (size_t i = 0; i < a.len; i++)
+		if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
+			return false;
+	return true;
+}
+
+bool str_has_prefix(struct str s, struct str prefix)
+{
+	return s.len >= prefix.len && str_equal(str_sub(s, 0, prefix.len), prefix);
+}
+
+bool str_has_prefix_nocase(struct str s, struct str prefix)
+{
+	return s.len >= prefix.len && str_equal_nocase(str_sub(s, 0, prefix.len), prefix);
+}
+
+bool str_has_suffix(struct str s, struct str suffix)
+{
+	return s.len >= suffix.len && str_equal(str_sub(s, s.len - suffix.len, STR_REST), suffix);
+}
+
+ssize_t str_find_char(struct str s, char c)
+{
+	const char *hit = s.len ? memchr(s.p, c, s.len) : NULL;
+
+	return hit ? hit - s.p : -1;
+}
+
+ssize_t str_find(struct str haystack, struct str needle)
+{
+	const char *hit;
+
+	if (needle.len == 0)
+		return 0;
+	if (haystack.len < needle.len)
+		return -1;
+	hit = memmem(haystack.p, haystack.len, needle.p, needle.len);
+	return hit ? hit - haystack.p : -1;
+}
+
+struct str str_sub(struct str s, size_t from, size_t len)
+{
+	if (from > s.len)
+		from = s.len;
+	if (len > s.len - from)
+		len = s.len - from;
+	return (struct str){ s.p ? s.p + from : NULL, len };
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+struct str str_trim(struct str s)
+{
+	while (s.len && is_blank(s.p[0])) {
+		s.p++;
+		s.len--;
+	}
+	while (s.len && is_blank(s.p[s.len - 1]))
+		s.len--;
+	return s;
+}
+
+bool str_next_item(struct str *rest, char separator, struct str *item)
+{
+	ssize_t cut;
+
+	if (!rest->len)
+		return false;
+	cut = str_find_char(*rest, separator);
+	if (cut < 0) {
+		*item = str_trim(*rest);
+		*rest = STR_NONE;
+		return true;
+	}
+	*item = str_trim(str_sub(*rest, 0, (size_t)cut));
+	*rest = str_sub(*rest, (size_t)cut + 1, STR_REST);
+	return true;
+}
+
+bool str_list_has(struct str list, struct str token)
+{
+	struct str item;
+
+	while (str_next_item(&list, ',', &item))
+		if (str_equal_nocase(item, token))
+			return true;
+	return false;
+}
+
+bool str_parse_u64(struct str s, uint64_t *value)
+{
+	uint64_t n = 0;
+
+	if (!s.len)
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned digit = (unsigned char)s.p[i] - '0';
+
+		if (digit > 9 || n > (UINT64_MAX - digit) / 10)
+			return false;
+		n = n * 10 + digit;
+	}
+	*value = n;
+	return true;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = ascii_lower(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool str_parse_hex64(struct str s, uint64_t *value)
+{
+	uint64_t n = 0;
+
+	if (!s.len || s.len > 16)
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		int digit = hex_digit(s.p[i]);
+
+		if (digit < 0)
+			return false;
+		n = n << 4 | (unsigned)digit;
+	}
+	*value = n;
+	return true;
+}
+
+size_t u64_format(uint64_t value, char *out)
+{
+	char reversed[20];
+	size_t n = 0;
+
+	do {
+		reversed[n++] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value);
+	for (size_t i = 0; i < n; i++)
+		out[i] = reversed[n - 1 - i];
+	return n;
+}
+
+bool str_copy_z(struct str s, char *out, size_t cap)
+{
+	size_t n = s.len < cap ? s.len : cap - 1;
+
+	if (n)
+		memcpy(out, s.p, n);
+	out[n] = '\0';
+	return n == s.len;
+}
+
+unsigned str_distance(struct str a, struct str b)
+{
+	unsigned row[65];
+
+	if (a.len > 64 || b.len > 64)
+		return 64;
+	for (unsigned j = 0; j <= b.len; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= a.len; i++) {
+		unsigned diagonal = row[0];
+
+		row[0] = (unsigned)i;
+		for (size_t j = 1; j <= b.len; j++) {
+			unsigned change = diagonal + (a.p[i - 1] != b.p[j - 1]);
+			unsigned best = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
+
+			diagonal = row[j];
+			row[j] = change < best ? change : best;
+		}
+	}
+	return row[b.len];
+}

@@ -1,0 +1,26 @@
+/*
+ * shm/log_ring.h - access-log lines on their way to the file, one ring per
+ * worker on the board, so that lines survive their writer: the worker appends
+ * whole lines, a writer thread of the worker takes them to the file, and the
+ * master takes what a dead worker left.  One producer, one consumer.
+ */
+#ifndef SHM_LOG_RING_H
+#define SHM_LOG_RING_H
+
+#include "board.h"
+#include "base/str.h"
+
+struct log_ring;                      /* in shared memory */
+
+struct log_ring *log_ring_of(struct board *board, unsigned worker_slot);
+
+/* Appends one whole line (with its newline).  False: no room; nothing was
+ * written and the caller counts the drop.  Never blocks, no system call. */
+bool log_ring_append(struct log_ring *ring, struct str line);
+
+/* The oldest unwritten bytes, contiguous, and how many; 0: empty.  Always ends
+ * at a line's end unless the ring wraps inside a line. */
+size_t log_ring_peek(const struct log_ring *ring, const char **bytes);
+void log_ring_consume(struct log_ring *ring, size_t n);
+
+#endif
