@@ -46,7 +46,8 @@ class Demo:
                                        port=options.port, log={"level": "info"}))
         self.router.start()
         self.register()
-        wait_until(self.is_answering, lambda: "a request succeeds; the log ends with\n" + self.router.log_text()[-2000:],
+        wait_until(self.is_answering,
+                   lambda: "a request succeeds; the log ends with\n" + self.router.log_text()[-2000:],
                    PATIENCE_S, 0.1)
 
     def register(self):

@@ -249,7 +249,8 @@ class _ProgramBackend:
         self.name = name or f"{type(self).__name__}-{self.port}"
         environment = dict(os.environ, PORT=str(self.port), NAME=self.name)
         self.process = subprocess.Popen([*command, source], env=environment, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                        start_new_session=True)
         wait_until(lambda: is_listening(self.port) or self.process.poll() is not None, f"{self.name} listens")
         assert self.process.poll() is None, f"{self.name} ended at once"
 

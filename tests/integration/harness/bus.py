@@ -101,7 +101,8 @@ class Bus:
         self.server = subprocess.Popen(
             [server, "-a", "127.0.0.1", "-p", str(self.port), "-m", str(self.monitor_port),
              "-l", os.path.join(self.folder, "nats.log")],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True)
         wait_until(lambda: is_listening(self.port) and is_listening(self.monitor_port), "nats-server listens")
 
     def stop(self):
