@@ -22,12 +22,13 @@ def other(router, make_backend):
     return check
 
 
-def expect_bad_gateway(router, response, attempts_path="/"):
+def expect_bad_gateway(router, response, path="/"):
     assert response.status == 502, response
     assert response.text == "502 Bad Gateway: Registered endpoint failed to handle the request.\n"
     assert response.header("x-cf-routererror").startswith("endpoint_failure ("), response
     assert response.header("content-type") == "text/plain; charset=utf-8"
-    router.wait_for_access_line(f"{HOST} - [", f"{attempts_path} HTTP/1.1\" 502 ", 'x_cf_routererror:"endpoint_failure (')
+    router.wait_for_access_line(f"{HOST} - [", f"{path} HTTP/1.1\" 502 ",
+                                'x_cf_routererror:"endpoint_failure (')
 
 
 MISBEHAVIOUR = {
