@@ -126,13 +126,22 @@ class Router:
         self.process.send_signal(number)
 
     def reload(self, wait=True):
-        """SIGHUP; with `wait`, until a full set of other workers serves and the old ones are gone or drain."""
+        """SIGHUP; with `wait`, until a full set of new workers is ready (old ones may still drain)."""
         before = set(self.worker_pids())
         self.signal(signal.SIGHUP)
         if wait:
-            wait_until(lambda: len(set(self.worker_pids()) - before) >= self.workers_wanted, "new workers run")
-            wait_until(lambda: not before & set(self.worker_pids()),
-                       lambda: f"old workers are gone; log:\n{self.log_text()[-3000:]}", 30)
+            wait_until(lambda: len(self.ready_workers() - before) >= self.workers_wanted,
+                       lambda: f"new workers are ready; log:\n{self.log_text()[-3000:]}", 30)
+        return before
+
+    def ready_workers(self):
+        return {process["pid"] for process in self.table.processes()
+                if process["role"] == "worker" and process["alive"] and process["state"] == "ready"}
+
+    def wait_gone(self, pids, timeout_s=30):
+        """Until none of these processes is left."""
+        wait_until(lambda: not set(pids) & set(self.processes()),
+                   lambda: f"{sorted(pids)} are gone; log:\n{self.log_text()[-3000:]}", timeout_s)
 
     @property
     def workers_wanted(self):
