@@ -13,7 +13,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 
 extern char **environ;
@@ -154,7 +153,7 @@ int child_spawn(const struct child_spec *spec, struct child *out)
 	}
 	*out = (struct child){
 		.kind = spec->kind, .state = CHILD_STARTING, .pid = pid, .status_fd = pair[0],
-		.slot = spec->slot, .generation = spec->generation, .started_ms = clock_ms(),
+		.slot = spec->slot, .generation = spec->generation, .started_ms = spec->now_ms,
 	};
 out:
 	free(launch);

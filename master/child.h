@@ -30,6 +30,7 @@ struct child {
 struct child_spec {
 	enum child_kind kind;
 	unsigned slot, generation;
+	uint64_t now_ms;
 	const struct master_config *config;     /* borrowed, as all below */
 	const struct listeners *listeners;      /* workers only */
 	int table, board, events, access_log;   /* -1: none */

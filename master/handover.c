@@ -36,6 +36,7 @@ int handover_open(struct handover *handover, const struct master_config *config,
 	board_slot_assign(handover->board, SLOT_MASTER, (uint32_t)getpid(), 0, clock_ms());
 	board_slot_set_state(handover->board, SLOT_MASTER, SLOT_READY);
 	handover->slots = (struct slots){ .board = handover->board };
+	slots_adopt(&handover->slots, handover->logs.access_log);
 	return 0;
 fail_board:
 	board_unmap(handover->board);

@@ -45,16 +45,20 @@ static struct seat *find_seat(struct master *master, pid_t pid, struct generatio
 
 static void log_death(const struct child *child, int status, bool was_asked, uint64_t now_ms)
 {
-	bool is_signal = WIFSIGNALED(status);
-	bool is_clean = was_asked && !is_signal && WEXITSTATUS(status) == 0;
+	bool is_clean = was_asked && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	enum log_level level = is_clean ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR;
+	unsigned long long lived_ms = now_ms - child->started_ms;
 
-	log_at(is_clean ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, NULL,
-	       is_clean ? "child-exited" : "child-died",
-	       "kind=%s pid=%d slot=%u generation=%u %s=%d lived_ms=%llu",
-	       child_kind_name(child->kind), (int)child->pid, child->slot, child->generation,
-	       is_signal ? "signal" : "exit_code",
-	       is_signal ? WTERMSIG(status) : WEXITSTATUS(status),
-	       (unsigned long long)(now_ms - child->started_ms));
+	if (WIFSIGNALED(status))
+		log_at(level, NULL, "child-died",
+		       "kind=%s pid=%d slot=%u generation=%u signal=%d lived_ms=%llu",
+		       child_kind_name(child->kind), (int)child->pid, child->slot,
+		       child->generation, WTERMSIG(status), lived_ms);
+	else
+		log_at(level, NULL, is_clean ? "child-exited" : "child-died",
+		       "kind=%s pid=%d slot=%u generation=%u exit_code=%d lived_ms=%llu",
+		       child_kind_name(child->kind), (int)child->pid, child->slot,
+		       child->generation, WEXITSTATUS(status), lived_ms);
 }
 
 static bool is_wrong_config(const struct child *child, int status)
@@ -352,20 +356,20 @@ void master_block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* Beyond the hard limit if we may, else up to it. */
 static void raise_open_files(uint64_t wanted)
 {
-	struct rlimit limit;
+	struct rlimit limit, more;
 
 	if (!wanted || getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
 		return;
-	limit.rlim_cur = wanted;
-	if (limit.rlim_max < wanted && geteuid() == 0)
-		limit.rlim_max = wanted;
-	if (limit.rlim_cur > limit.rlim_max)
-		limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
-		log_warn("open-files-limited", "limit=%llu wanted=%llu",
-			 (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+	more = (struct rlimit){ wanted, limit.rlim_max < wanted ? wanted : limit.rlim_max };
+	if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	log_warn("open-files-limited", "limit=%llu wanted=%llu",
+		 (unsigned long long)limit.rlim_max, (unsigned long long)wanted);
 }
 
 static void settle_rights(const struct master_config *config)

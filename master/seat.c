@@ -36,6 +36,7 @@ void seat_fill(struct seat *seat, struct handover *handover, const struct child_
 	if (slot < 0)
 		return;               /* an older process still lives there */
 	full.slot = (unsigned)slot;
+	full.now_ms = now_ms;
 	full.table = is_worker ? handover->objects.table_ro : handover->objects.table_rw;
 	full.board = handover->objects.board;
 	full.events = handover->events[is_worker];

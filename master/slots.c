@@ -77,6 +77,13 @@ static void save_lines(struct board *board, unsigned slot, int access_log)
 	}
 }
 
+void slots_adopt(struct slots *slots, int access_log)
+{
+	for (unsigned slot = SLOT_WORKER; slot < slot_limit(slots); slot++)
+		if (is_vacant(slots, slot))
+			save_lines(slots->board, slot, access_log);
+}
+
 void slots_bury(struct slots *slots, unsigned slot, int access_log)
 {
 	if (slot >= SLOT_WORKER)

@@ -24,6 +24,9 @@ int slots_take_worker(struct slots *slots);
 /* Free worker slots now. */
 unsigned slots_free_workers(const struct slots *slots);
 
+/* At start: saves the lines of workers that died together with their master. */
+void slots_adopt(struct slots *slots, int access_log);
+
 /* After waitpid() only.  Lines left in a worker's ring go to access_log (-1:
  * they are dropped). */
 void slots_bury(struct slots *slots, unsigned slot, int access_log);
