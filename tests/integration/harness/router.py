@@ -135,7 +135,9 @@ class Router:
         return before
 
     def ready_workers(self):
-        return {process["pid"] for process in self.table.processes()
+        """Pids of the workers that have said READY; none before the instance exists."""
+        answer = self.table.run("--processes", "--json", check=False)
+        return {process["pid"] for process in json.loads(answer.stdout or "[]")
                 if process["role"] == "worker" and process["alive"] and process["state"] == "ready"}
 
     def wait_gone(self, pids, timeout_s=30):
