@@ -3,12 +3,11 @@ import os
 import shutil
 import socket
 import struct
-import subprocess
 import sys
 import threading
 
 from .client import parse_fields
-from .waiting import end_process, free_port, is_listening, wait_until
+from .waiting import end_process, free_port, is_listening, spawn, wait_until
 
 
 class Request:
@@ -248,9 +247,7 @@ class _ProgramBackend:
         self.port = free_port()
         self.name = name or f"{type(self).__name__}-{self.port}"
         environment = dict(os.environ, PORT=str(self.port), NAME=self.name)
-        self.process = subprocess.Popen([*command, source], env=environment, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                        start_new_session=True)
+        self.process = spawn([*command, source], env=environment)
         wait_until(lambda: is_listening(self.port) or self.process.poll() is not None, f"{self.name} listens")
         assert self.process.poll() is None, f"{self.name} ended at once"
 

@@ -13,7 +13,7 @@ import uuid
 from .client import Client
 from .libconfig import group_text, merged
 from .table import Table
-from .waiting import build_dir, end_process, free_port, wait_until
+from .waiting import build_dir, end_process, free_port, spawn, wait_until
 
 
 def processes_naming(text):
@@ -91,8 +91,7 @@ class Router:
     def start(self, wait=True):
         """Starts the master in the foreground; its log is appended to log_path."""
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True)
+            self.process = spawn(self.command(), stdout=log, stderr=log)
         if wait:
             self.wait_ready()
         return self
