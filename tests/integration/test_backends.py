@@ -158,8 +158,10 @@ def test_a_broken_chunk_cuts_the_client(router, make_backend, other):
     router.register(HOST, make_backend(broken))
     with router.client() as client:
         client.send_head("GET", "/", [("Host", HOST)])
-        with pytest.raises(Disconnected):
-            client.read_body(client.read_head())
+        response = client.read_head()
+        if response.status != 502:            # seen before the head went out
+            with pytest.raises(Disconnected):
+                client.read_body(response)
     other()
 
 

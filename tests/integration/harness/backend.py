@@ -227,15 +227,15 @@ class Backend:
 
     def refuse(self):
         """Stops listening: connections are refused from now on; open ones stay."""
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)      # a close alone leaves accept() waiting in the kernel
+        except OSError:
+            pass
         self.listener.close()
 
     def close(self):
         self.is_closing.set()
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.listener.close()
+        self.refuse()
         for exchange in self.exchanges:
             exchange.close()
 
