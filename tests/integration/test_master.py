@@ -165,6 +165,7 @@ def test_a_killed_worker_is_replaced_and_its_lines_and_counts_are_kept(make_fake
     victim = router.worker_pids()[0]
     os.kill(victim, signal.SIGKILL)
     wait_until(lambda: len(router.worker_pids()) == 2 and victim not in router.worker_pids(), "a new worker runs")
+    wait_until(lambda: len(router.log_lines("child-ready")) == 4, "it is ready")
     assert router.log_lines("child-died")[0]["data"]["signal"] == 9
     router.wait_for_access_line(f"unwritten line of {victim}")
     router.stop()
