@@ -106,6 +106,10 @@ static int read_listeners(const struct config *file, struct master_config *confi
 	unsigned count = config_list_length(file, "master.listeners");
 	int rc = 0;
 
+	if (count == 0 && config_has(file, "master.listeners"))
+		return reason_set(reason, -EINVAL,
+				  "%s: \"master.listeners\" must be a list of one or more groups: ( { ... } )",
+				  config_where(file, "master.listeners"));
 	if (count > PROCESS_LISTENERS_MAX)
 		return reason_set(reason, -EINVAL, "%s: \"master.listeners\" has more than %d entries",
 				  config_where(file, "master.listeners"), PROCESS_LISTENERS_MAX);
