@@ -103,6 +103,42 @@ def test_a_second_master_is_refused_while_the_first_lives(make_fake):
     assert router.ask()
 
 
+def test_an_instance_has_one_master_even_without_a_pid_file(make_fake):
+    router = make_fake(begin=False)
+    router.write_config(master={"pid_file": ""})
+    router.begin()
+    second = subprocess.run(router.command(), capture_output=True, text=True, timeout=20)
+    assert second.returncode == 1 and "another master runs this instance" in second.stderr
+    assert router.ask()
+
+
+def test_a_start_that_fails_does_not_give_up_the_table_it_took_over(make_fake):
+    router = make_fake()
+    router.kill_all()
+    router.behave("worker", "exit1")
+    assert router.begin(wait=False).wait_exit() == 1
+    assert len(router.objects()) == 2
+    router.behave("worker")
+    router.begin(wait=False)
+    wait_until(lambda: len(router.log_lines("gorouter.started")) == 2, "it is up again")
+    assert router.log_lines("gorouter.started")[1]["data"]["table"] == "taken over"
+
+
+def test_a_kept_table_outlives_a_stop(make_fake):
+    router = make_fake(begin=False)
+    router.write_config(table={"keep": True})
+    router.begin()
+    assert router.stop() == 0
+    assert len(router.objects()) == 2
+
+
+def test_a_log_file_that_cannot_be_opened_is_named(make_fake):
+    router = make_fake(begin=False)
+    router.write_config(access_log={"file": "/no/such/folder/access.log"})
+    assert router.begin(wait=False).wait_exit() == 1
+    assert "/no/such/folder/access.log cannot be opened: No such file" in router.log_text()
+
+
 def test_a_stale_pid_file_does_not_stop_a_start(make_fake):
     router = make_fake(begin=False)
     with open(router.pid_file, "w") as file:
@@ -157,6 +193,20 @@ def test_a_daemon_that_cannot_start_says_why(make_fake):
     assert re.search(r"wye\.conf:\d+: cannot listen", result.stderr)
 
 
+INITIALIZING, HEALTHY, DEGRADED = range(3)
+
+
+def test_health_waits_for_routes_only_if_the_table_is_new(make_fake):
+    router = make_fake(master={"start_delay": "600ms"})
+    assert router.ask()                       # traffic is served at once
+    assert router.table.facts()["health"] == INITIALIZING
+    wait_until(lambda: router.table.facts()["health"] == HEALTHY, "the delay is over")
+    router.kill_all()
+    router.write_config(master={"start_delay": "1m"})
+    router.begin(wait=False)
+    wait_until(lambda: router.table.facts()["health"] == HEALTHY, "nobody waits with a table that was taken over")
+
+
 # --- deaths
 
 
@@ -168,6 +218,8 @@ def test_a_killed_worker_is_replaced_and_its_lines_and_counts_are_kept(make_fake
     wait_until(lambda: len(router.log_lines("child-ready")) == 4, "it is ready")
     assert router.log_lines("child-died")[0]["data"]["signal"] == 9
     router.wait_for_access_line(f"unwritten line of {victim}")
+    assert router.table.counter("requests") == 3            # each counted one: two first, one new
+    assert router.table.counter("worker_restarts") == 1
     router.stop()
     lines = router.access_lines()
     assert len(lines) == len(set(lines)) == 3
@@ -349,12 +401,26 @@ def test_logs_are_reopened_by_all(make_fake):
     assert len(router.access_lines("unwritten line")) == 2
 
 
+def test_logs_that_cannot_be_reopened_stay_as_they_are(make_fake):
+    router = make_fake(begin=False)
+    os.mkdir(os.path.join(router.folder, "logs"))
+    router.write_config(access_log={"file": os.path.join(router.folder, "logs", "access.log")})
+    router.begin()
+    os.rename(os.path.join(router.folder, "logs"), os.path.join(router.folder, "moved"))
+    router.signal(signal.SIGUSR2)
+    assert "No such file" in router.wait_for_log("log-not-reopened")["data"]["reason"]
+    router.stop()
+    with open(os.path.join(router.folder, "moved", "access.log")) as log:
+        assert len(log.readlines()) == 2
+
+
 def test_a_drain_serves_on_while_it_waits_then_ends_with_0(make_fake):
     router = make_fake(master={"drain_wait": "800ms"})
     for _ in range(5):
         router.signal(signal.SIGUSR1)
         time.sleep(0.05)
     assert router.ask()
+    assert router.table.facts()["health"] == DEGRADED
     assert router.wait_exit() == 0
     assert len(router.log_lines("gorouter-draining")) == 1
     assert len(router.events("drain")) >= 2
