@@ -18,6 +18,7 @@
 #define SMALL_CLASSES (SMALL_MAX / REF_UNIT)
 #define CLASSES (SMALL_CLASSES + 4 * 24)
 #define PAGE 4096u
+#define CHUNK (64u << 10)
 #define COMMIT_STEP (2u << 20)
 
 bool alloc_poisons, alloc_commit_fails;
@@ -31,9 +32,12 @@ struct alloc {
 	const struct table *table;
 	uint64_t start, end;          /* of the arena, as offsets */
 	uint64_t low, high;           /* free space between the two */
+	struct chunk {
+		uint64_t next, end;
+	} chunks[ALLOC_TAGS];         /* what is left of the newest chunk of each kind */
 	uint64_t low_committed, high_committed;
 	uint64_t free_bytes;
-	struct free_list lists[2][CLASSES];
+	struct free_list lists[ALLOC_AREAS][CLASSES];
 };
 
 /* The class of a size and the size of that class. */
@@ -104,10 +108,9 @@ void alloc_destroy(struct alloc *alloc)
 {
 	if (!alloc)
 		return;
-	for (unsigned i = 0; i < CLASSES; i++) {
-		free(alloc->lists[ALLOC_HOT][i].refs);
-		free(alloc->lists[ALLOC_COLD][i].refs);
-	}
+	for (unsigned area = 0; area < ALLOC_AREAS; area++)
+		for (unsigned i = 0; i < CLASSES; i++)
+			free(alloc->lists[area][i].refs);
 	free(alloc);
 }
 
@@ -150,6 +153,27 @@ static ref_t bump_low(struct alloc *alloc, uint32_t size)
 	return (ref_t)(at / REF_UNIT);
 }
 
+/* From the newest chunk of its kind; large blocks and the last ones before the
+ * arena is full come without a chunk. */
+static ref_t bump_chunk(struct alloc *alloc, uint32_t size, enum alloc_area area)
+{
+	struct chunk *chunk = &alloc->chunks[area];
+	ref_t ref;
+
+	if (size >= PAGE)
+		return bump_low(alloc, size);
+	if (chunk->end - chunk->next < size) {
+		ref = bump_low(alloc, CHUNK);
+		if (!ref)
+			return bump_low(alloc, size);
+		chunk->next = ref_offset(ref);
+		chunk->end = chunk->next + CHUNK;
+	}
+	ref = (ref_t)(chunk->next / REF_UNIT);
+	chunk->next += size;
+	return ref;
+}
+
 static ref_t bump_high(struct alloc *alloc, uint32_t size)
 {
 	uint64_t at;
@@ -165,14 +189,14 @@ static ref_t bump_high(struct alloc *alloc, uint32_t size)
 	return (ref_t)(at / REF_UNIT);
 }
 
-ref_t alloc_block(struct alloc *alloc, uint32_t bytes, enum alloc_end end)
+ref_t alloc_block(struct alloc *alloc, uint32_t bytes, enum alloc_area area)
 {
 	uint32_t size;
-	struct free_list *list = &alloc->lists[end][class_of(bytes, &size)];
+	struct free_list *list = &alloc->lists[area][class_of(bytes, &size)];
 	ref_t ref;
 
 	if (!list->count)
-		return end == ALLOC_HOT ? bump_low(alloc, size) : bump_high(alloc, size);
+		return area == ALLOC_TAGS ? bump_high(alloc, size) : bump_chunk(alloc, size, area);
 	ref = list->refs[list->count - 1];
 	if (size >= PAGE && !commit(alloc, ref_offset(ref), ref_offset(ref) + size))
 		return REF_NONE;      /* it was punched when it was freed */
@@ -181,12 +205,10 @@ ref_t alloc_block(struct alloc *alloc, uint32_t bytes, enum alloc_end end)
 	return ref;
 }
 
-void alloc_free(struct alloc *alloc, ref_t ref, uint32_t bytes)
+void alloc_free(struct alloc *alloc, ref_t ref, uint32_t bytes, enum alloc_area area)
 {
 	uint32_t size;
-	unsigned class = class_of(bytes, &size);
-	enum alloc_end end = ref_offset(ref) >= alloc->high ? ALLOC_COLD : ALLOC_HOT;
-	struct free_list *list = &alloc->lists[end][class];
+	struct free_list *list = &alloc->lists[area][class_of(bytes, &size)];
 
 	if (alloc_poisons)
 		memset(alloc->table->base + ref_offset(ref), 0xdb, size);

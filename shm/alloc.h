@@ -3,7 +3,9 @@
  * state is private heap, so there is nothing to repair after a crash: the next
  * writer copies what is reachable into the other arena.
  *
- * What lookups touch grows from the bottom, tags from the top.  Freed blocks are
+ * Routes, endpoints and tags have areas of their own, so that a lookup walks memory
+ * with nothing else in it: what lookups touch grows from the bottom in chunks of
+ * one kind, tags from the top.  Freed blocks are
  * kept by size class; nothing is merged (recovery.h compacts).  Memory is committed
  * before use, so a full machine is a refusal and never a SIGBUS.
  */
@@ -14,15 +16,15 @@
 
 struct alloc;
 
-enum alloc_end { ALLOC_HOT, ALLOC_COLD };
+enum alloc_area { ALLOC_ROUTES, ALLOC_ENDPOINTS, ALLOC_TAGS, ALLOC_AREAS };
 
 /* An empty arena (0 or 1); gives back all memory it had. */
 struct alloc *alloc_create(const struct table *table, unsigned arena);
 void alloc_destroy(struct alloc *alloc);
 
 /* A block of at least `bytes`, or REF_NONE: the arena is full. */
-ref_t alloc_block(struct alloc *alloc, uint32_t bytes, enum alloc_end end);
-void alloc_free(struct alloc *alloc, ref_t ref, uint32_t bytes);
+ref_t alloc_block(struct alloc *alloc, uint32_t bytes, enum alloc_area area);
+void alloc_free(struct alloc *alloc, ref_t ref, uint32_t bytes, enum alloc_area area);
 
 /* What a block of `bytes` takes. */
 uint32_t alloc_size(uint32_t bytes);

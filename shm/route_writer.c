@@ -310,7 +310,8 @@ static int pool_create(struct route_writer *w, const struct route_key *key,
 	rc = route_place(w, where, block);
 	if (rc) {
 		route_id_release(w, id);
-		alloc_free(w->space.alloc, block, route_bytes(1, (unsigned)key->text.len));
+		alloc_free(w->space.alloc, block, route_bytes(1, (unsigned)key->text.len),
+			   ALLOC_ROUTES);
 		return rc;
 	}
 	w->space.routes++;

@@ -230,14 +230,14 @@ static bool draft_allocate(struct route_writer *w, ref_t *block, ref_t *tags)
 	uint32_t tags_bytes = w->draft.inst.tags_bytes;
 
 	*tags = REF_NONE;
-	*block = alloc_block(alloc, w->draft.inst.bytes, ALLOC_HOT);
+	*block = alloc_block(alloc, w->draft.inst.bytes, ALLOC_ENDPOINTS);
 	if (!*block)
 		return false;
 	if (!tags_bytes)
 		return true;
-	*tags = alloc_block(alloc, tags_bytes, ALLOC_COLD);
+	*tags = alloc_block(alloc, tags_bytes, ALLOC_TAGS);
 	if (!*tags)
-		alloc_free(alloc, *block, w->draft.inst.bytes);
+		alloc_free(alloc, *block, w->draft.inst.bytes, ALLOC_ENDPOINTS);
 	return *tags != REF_NONE;
 }
 
@@ -250,9 +250,9 @@ static ref_t inst_create(struct route_writer *w)
 		return REF_NONE;
 	inst->row = row_acquire(w, w->draft.address, w->draft.row);
 	if (inst->row == NO_ROW) {
-		alloc_free(w->space.alloc, block, inst->bytes);
+		alloc_free(w->space.alloc, block, inst->bytes, ALLOC_ENDPOINTS);
 		if (tags)
-			alloc_free(w->space.alloc, tags, inst->tags_bytes);
+			alloc_free(w->space.alloc, tags, inst->tags_bytes, ALLOC_TAGS);
 		return REF_NONE;
 	}
 	inst->serial = w->draft.serial ? w->draft.serial : w->next_serial++;
@@ -290,16 +290,16 @@ void inst_detach(struct route_writer *w, ref_t ref)
 	if (intern_drop(&w->space.insts, item))
 		return;
 	if (inst->tags)
-		block_retire(w, inst->tags, inst->tags_bytes, BLOCK_PLAIN);
-	block_retire(w, ref, inst->bytes, BLOCK_INST);
+		block_retire(w, inst->tags, inst->tags_bytes, ALLOC_TAGS);
+	block_retire(w, ref, inst->bytes, ALLOC_ENDPOINTS);
 }
 
 /* --- freeing --- */
 
-/* Sizes are multiples of 16: the kind travels in the low bits. */
-void block_retire(struct route_writer *w, ref_t ref, uint32_t bytes, enum block_kind kind)
+/* Sizes are multiples of 16: the area travels in the low bits. */
+void block_retire(struct route_writer *w, ref_t ref, uint32_t bytes, enum alloc_area area)
 {
-	uint32_t size = alloc_size(bytes) | kind;
+	uint32_t size = alloc_size(bytes) | area;
 
 	if (w->space.is_published)
 		epoch_retire(w->epoch, ref, size);
@@ -311,13 +311,14 @@ void block_retire(struct route_writer *w, ref_t ref, uint32_t bytes, enum block_
 void block_free(void *context, uint32_t ref, uint32_t size)
 {
 	struct route_writer *w = context;
+	enum alloc_area area = size & (REF_UNIT - 1);
 
-	if (size & BLOCK_INST) {
+	if (area == ALLOC_ENDPOINTS) {
 		const struct inst *inst = shm_get(w->table, ref, sizeof(*inst));
 
 		row_release(w, address_of(w, inst), inst->row);
 	}
-	alloc_free(w->space.alloc, ref, size & ~(REF_UNIT - 1));
+	alloc_free(w->space.alloc, ref, size & ~(REF_UNIT - 1), area);
 }
 
 /* --- route blocks --- */
@@ -340,7 +341,7 @@ ref_t route_block_create(struct route_writer *w, uint64_t hash, struct str key, 
 			 unsigned capacity, uint32_t id)
 {
 	uint32_t bytes = route_bytes(capacity, (unsigned)key.len);
-	ref_t ref = alloc_block(w->space.alloc, bytes, ALLOC_HOT);
+	ref_t ref = alloc_block(w->space.alloc, bytes, ALLOC_ROUTES);
 	struct route *route;
 
 	if (!ref)
@@ -359,7 +360,7 @@ ref_t route_block_create(struct route_writer *w, uint64_t hash, struct str key, 
 
 void route_block_retire(struct route_writer *w, const struct route *route)
 {
-	block_retire(w, ref_of(w, route), route_bytes(route->capacity, route->key_len), BLOCK_PLAIN);
+	block_retire(w, ref_of(w, route), route_bytes(route->capacity, route->key_len), ALLOC_ROUTES);
 }
 
 unsigned route_live_entries(const struct route *route)

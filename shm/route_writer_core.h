@@ -89,8 +89,7 @@ void space_fini(struct space *space);
 void row_queue_push(struct row_queue *queue, uint32_t row);
 
 /* Frees after the grace period; at once in a space that nobody reads. */
-enum block_kind { BLOCK_PLAIN, BLOCK_INST };
-void block_retire(struct route_writer *w, ref_t ref, uint32_t bytes, enum block_kind kind);
+void block_retire(struct route_writer *w, ref_t ref, uint32_t bytes, enum alloc_area area);
 epoch_free_fn block_free;
 
 /* Describes `endpoint` in w->draft; false: its text is too long. */

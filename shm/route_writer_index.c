@@ -96,7 +96,7 @@ bool index_rebuild(struct route_writer *w, uint64_t words)
 
 	while (1ull << bits < 2 * words)
 		bits++;
-	ref = bits <= INDEX_BITS_MAX ? alloc_block(space->alloc, 8u << bits, ALLOC_HOT) : REF_NONE;
+	ref = bits <= INDEX_BITS_MAX ? alloc_block(space->alloc, 8u << bits, ALLOC_ROUTES) : REF_NONE;
 	if (!ref)
 		return false;
 	index = shm_get(w->table, ref, 8ull << bits);
@@ -111,7 +111,7 @@ bool index_rebuild(struct route_writer *w, uint64_t words)
 	if (space->is_published)
 		word_publish(&w->head->root, space->root);
 	if (old)
-		block_retire(w, ref_of(w, old), 8u << old_bits, BLOCK_PLAIN);
+		block_retire(w, ref_of(w, old), 8u << old_bits, ALLOC_ROUTES);
 	return true;
 }
 
