@@ -142,7 +142,7 @@ static void table_entry(const struct dump *dump, struct str key, const struct du
 	dump_plain(out, e->instance_id, 14);
 	putc(' ', out);
 	dump_plain(out, e->instance_index, 5);
-	fprintf(out, " %6" PRIu32 " %6" PRIu64 "\n", e->row, e->serial);
+	fprintf(out, " %6" PRIu32 " %" PRIu64 "\n", e->row, e->serial);
 }
 
 static void table_pool(const struct dump *dump, struct str key, const struct dump_pool *pool,
@@ -159,7 +159,7 @@ static void table_pool(const struct dump *dump, struct str key, const struct dum
 
 int dump_table(const struct dump *dump)
 {
-	fprintf(dump->out, "%-32s %-21s %-3s %8s %9s %8s %6s %-12s %-14s %-5s %6s %6s\n", "ROUTE",
+	fprintf(dump->out, "%-32s %-21s %-3s %8s %9s %8s %6s %-12s %-14s %-5s %6s %s\n", "ROUTE",
 		"ADDRESS", "TLS", "SEEN", "IN-FLIGHT", "FAILED", "TTL", "APP", "INSTANCE", "INDEX", "ROW",
 		"SERIAL");
 	each_pool(dump, table_pool);
@@ -183,12 +183,20 @@ static void print_fault(void *context, const char *fault)
 	putc('\n', dump->out);
 }
 
+static bool count_route(void *context, struct route_reader *reader, const struct route *route)
+{
+	(void)reader;
+	(void)route;
+	++*(uint64_t *)context;
+	return true;
+}
+
 int dump_check(const struct dump *dump)
 {
 	struct dump context = *dump;
-	uint64_t faults = table_check(dump->reader, print_fault, &context);
+	uint64_t faults = table_check(dump->reader, print_fault, &context), routes = 0;
 
-	fprintf(dump->out, "%" PRIu64 " routes checked, %" PRIu64 " faults\n",
-		table_route_count(dump->table), faults);
+	route_each(dump->reader, count_route, &routes);
+	fprintf(dump->out, "%" PRIu64 " routes, %" PRIu64 " faults\n", routes, faults);
 	return faults ? DUMP_FAULTS : DUMP_OK;
 }

@@ -73,9 +73,9 @@ def test_a_slow_upload_is_streamed_not_collected(router, make_backend):
     seen = threading.Event()
 
     def answer(exchange, request):
-        exchange._read_until(b"first\r\n")
+        exchange.read_until(b"first\r\n")
         seen.set()
-        exchange._read_until(b"0\r\n\r\n")
+        exchange.read_until(b"0\r\n\r\n")
         exchange.respond(body=b"done")
 
     router.register("upload.example", make_backend(answer, read_body=False))

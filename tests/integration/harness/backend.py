@@ -3,12 +3,11 @@ import os
 import shutil
 import socket
 import struct
-import subprocess
 import sys
 import threading
 
 from .client import parse_fields
-from .waiting import end_process, free_port, is_listening, wait_until
+from .waiting import end_process, free_port, is_listening, spawn, wait_until
 
 
 class Request:
@@ -49,31 +48,31 @@ class Exchange:
             raise Gone()
         self.pending += data
 
-    def _read_until(self, mark):
+    def read_until(self, mark):
         while mark not in self.pending:
             self._fill()
         data, _, self.pending = self.pending.partition(mark)
         return data
 
-    def _read_exactly(self, count):
+    def read_exactly(self, count):
         while len(self.pending) < count:
             self._fill()
         data, self.pending = self.pending[:count], self.pending[count:]
         return data
 
     def read_request(self):
-        request = Request(self._read_until(b"\r\n\r\n"), self.number)
+        request = Request(self.read_until(b"\r\n\r\n"), self.number)
         self.backend.requests.append(request)
         return request
 
     def read_body(self, request):
         """The body as the request frames it; kept in request.body as it comes."""
         if (request.header("transfer-encoding") or "").lower() == "chunked":
-            while size := int(self._read_until(b"\r\n").split(b";")[0], 16):
-                request.body += self._read_exactly(size)
-                self._read_exactly(2)
+            while size := int(self.read_until(b"\r\n").split(b";")[0], 16):
+                request.body += self.read_exactly(size)
+                self.read_exactly(2)
             lines = []
-            while line := self._read_until(b"\r\n"):
+            while line := self.read_until(b"\r\n"):
                 lines.append(line.decode("latin-1"))
             request.trailers = parse_fields(lines)
         else:
@@ -248,9 +247,7 @@ class _ProgramBackend:
         self.port = free_port()
         self.name = name or f"{type(self).__name__}-{self.port}"
         environment = dict(os.environ, PORT=str(self.port), NAME=self.name)
-        self.process = subprocess.Popen([*command, source], env=environment, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                        start_new_session=True)
+        self.process = spawn([*command, source], env=environment)
         wait_until(lambda: is_listening(self.port) or self.process.poll() is not None, f"{self.name} listens")
         assert self.process.poll() is None, f"{self.name} ended at once"
 

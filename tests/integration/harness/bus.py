@@ -4,12 +4,11 @@ import os
 import queue
 import shutil
 import socket
-import subprocess
 import tempfile
 import threading
 import urllib.request
 
-from .waiting import end_process, free_port, is_listening, wait_until
+from .waiting import end_process, free_port, is_listening, spawn, wait_until
 
 
 class BusClient:
@@ -98,11 +97,8 @@ class Bus:
 
     def start(self):
         server = shutil.which("nats-server") or "/usr/sbin/nats-server"
-        self.server = subprocess.Popen(
-            [server, "-a", "127.0.0.1", "-p", str(self.port), "-m", str(self.monitor_port),
-             "-l", os.path.join(self.folder, "nats.log")],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True)
+        self.server = spawn([server, "-a", "127.0.0.1", "-p", str(self.port), "-m", str(self.monitor_port),
+                             "-l", os.path.join(self.folder, "nats.log")])
         wait_until(lambda: is_listening(self.port) and is_listening(self.monitor_port), "nats-server listens")
 
     def stop(self):

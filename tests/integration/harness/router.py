@@ -13,7 +13,7 @@ import uuid
 from .client import Client
 from .libconfig import group_text, merged
 from .table import Table
-from .waiting import build_dir, end_process, free_port, wait_until
+from .waiting import build_dir, end_process, free_port, spawn, wait_until
 
 
 def processes_naming(text):
@@ -91,8 +91,7 @@ class Router:
     def start(self, wait=True):
         """Starts the master in the foreground; its log is appended to log_path."""
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True)
+            self.process = spawn(self.command(), stdout=log, stderr=log)
         if wait:
             self.wait_ready()
         return self
@@ -126,13 +125,24 @@ class Router:
         self.process.send_signal(number)
 
     def reload(self, wait=True):
-        """SIGHUP; with `wait`, until a full set of other workers serves and the old ones are gone or drain."""
+        """SIGHUP; with `wait`, until a full set of new workers is ready (old ones may still drain)."""
         before = set(self.worker_pids())
         self.signal(signal.SIGHUP)
         if wait:
-            wait_until(lambda: len(set(self.worker_pids()) - before) >= self.workers_wanted, "new workers run")
-            wait_until(lambda: not before & set(self.worker_pids()),
-                       lambda: f"old workers are gone; log:\n{self.log_text()[-3000:]}", 30)
+            wait_until(lambda: len(self.ready_workers() - before) >= self.workers_wanted,
+                       lambda: f"new workers are ready; log:\n{self.log_text()[-3000:]}", 30)
+        return before
+
+    def ready_workers(self):
+        """Pids of the workers that have said READY; none before the instance exists."""
+        answer = self.table.run("--processes", "--json", check=False)
+        return {process["pid"] for process in json.loads(answer.stdout or "[]")
+                if process["role"] == "worker" and process["alive"] and process["state"] == "ready"}
+
+    def wait_gone(self, pids, timeout_s=30):
+        """Until none of these processes is left."""
+        wait_until(lambda: not set(pids) & set(self.processes()),
+                   lambda: f"{sorted(pids)} are gone; log:\n{self.log_text()[-3000:]}", timeout_s)
 
     @property
     def workers_wanted(self):

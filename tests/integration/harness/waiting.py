@@ -1,7 +1,9 @@
 """Conditions with deadlines, free ports, and child processes that end with the test."""
+import ctypes
 import os
 import pathlib
 import random
+import signal
 import socket
 import subprocess
 import time
@@ -43,6 +45,17 @@ def is_listening(port):
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def spawn(command, **options):
+    """A child in a session of its own (Ctrl-C is ours alone) that is told to stop should we be killed."""
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **options}
+    return subprocess.Popen(command, start_new_session=True,
+                            preexec_fn=lambda: _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM), **options)
 
 
 def end_process(process, timeout_s=10):
