@@ -67,16 +67,14 @@ static int check_begin(struct check *check, const struct master_config *config, 
 	return 0;
 }
 
-/* True at end of file.  What does not fit is read and dropped, so that a
- * talkative program does not wait for us. */
+/* True at end of file.  What does not fit is dropped, so that a talkative
+ * program does not wait for us. */
 static bool read_output(struct check *check)
 {
-	char rest[512];
-
 	for (;;) {
 		size_t room = sizeof(check->text) - 1 - check->len;
-		ssize_t n = read(check->output, room ? check->text + check->len : rest,
-				 room ? room : sizeof(rest));
+		char bytes[512];
+		ssize_t n = read(check->output, bytes, sizeof(bytes));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -84,8 +82,10 @@ static bool read_output(struct check *check)
 			return false;
 		if (n <= 0)
 			return true;
-		if (room)
-			check->len += (size_t)n;
+		if ((size_t)n < room)
+			room = (size_t)n;
+		memcpy(check->text + check->len, bytes, room);
+		check->len += room;
 	}
 }
 

@@ -68,6 +68,9 @@ static int add_listener(struct master_config *config, const struct listener_row 
 	if (addr_parse(str_of(row->address), &out->addr, &why) < 0)
 		return reason_set(reason, -EINVAL, "%s: \"master.listeners\" address \"%s\": %s", where,
 				  row->address, why.text);
+	if (addr_port(&out->addr) == 0)
+		return reason_set(reason, -EINVAL, "%s: \"master.listeners\" address \"%s\" has no port",
+				  where, row->address);
 	for (unsigned i = 0; i < config->listener_count; i++)
 		if (addr_equal(&out->addr, &config->listeners[i].addr))
 			return reason_set(reason, -EINVAL, "%s: \"master.listeners\" has %s twice",
@@ -103,6 +106,10 @@ static int read_listeners(const struct config *file, struct master_config *confi
 	unsigned count = config_list_length(file, "master.listeners");
 	int rc = 0;
 
+	if (count == 0 && config_has(file, "master.listeners"))
+		return reason_set(reason, -EINVAL,
+				  "%s: \"master.listeners\" must be a list of one or more groups: ( { ... } )",
+				  config_where(file, "master.listeners"));
 	if (count > PROCESS_LISTENERS_MAX)
 		return reason_set(reason, -EINVAL, "%s: \"master.listeners\" has more than %d entries",
 				  config_where(file, "master.listeners"), PROCESS_LISTENERS_MAX);
@@ -117,6 +124,7 @@ static int read_listeners(const struct config *file, struct master_config *confi
  * the day it is deployed. */
 static int find_user(const struct config *file, struct master_config *config, struct reason *reason)
 {
+	/* cppcheck-suppress getpwnamCalled ; the master has one thread */
 	const struct passwd *user = getpwnam(config->user);
 	const struct group *group;
 
@@ -127,6 +135,7 @@ static int find_user(const struct config *file, struct master_config *config, st
 	config->gid = user->pw_gid;
 	if (!*config->group)
 		return 0;
+	/* cppcheck-suppress getgrnamCalled ; the master has one thread */
 	group = getgrnam(config->group);
 	if (!group)
 		return reason_set(reason, -EINVAL, "%s: \"master.group\": there is no group \"%s\"",

@@ -441,14 +441,22 @@ fail_config:
 	return rc;
 }
 
+/* A table that was taken over is not given up because a start failed. */
+static bool should_remove(const struct master *master)
+{
+	if (master_config_of(master)->keep_table)
+		return false;
+	return master->exit_code == 0 || master->handover.objects.is_fresh;
+}
+
 void master_close(struct master *master)
 {
-	const struct master_config *config = master_config_of(master);
 	struct generation *generation, *after;
 
 	pid_file_remove(&master->pid_file);
 	close(master->signal_fd);
-	handover_close(&master->handover, config->instance.name, !config->keep_table);
+	handover_close(&master->handover, master_config_of(master)->instance.name,
+		       should_remove(master));
 	cds_list_for_each_entry_safe(generation, after, &master->generations, node) {
 		cds_list_del(&generation->node);
 		generation_destroy(generation);
