@@ -282,9 +282,16 @@ static void flip(struct route_writer *w)
 	w->is_draining = true;
 }
 
+/* Counts in the head only size things; a damaged one must not size too much. */
+static uint64_t at_most(uint64_t n, uint64_t most)
+{
+	return n < most ? n : most;
+}
+
 int recovery_move(struct route_writer *w, struct route_recovery *found)
 {
 	uint64_t began_ms = clock_ms(), root = w->head->root;
+	uint64_t most = w->head->arena_bytes / sizeof(struct inst);
 	struct space old = w->space;
 	const uint64_t *index;
 	unsigned bits, from = arena_of(w->table, (ref_t)(root >> 8));
@@ -292,8 +299,8 @@ int recovery_move(struct route_writer *w, struct route_recovery *found)
 	*found = (struct route_recovery){ 0 };
 	index = index_at(w->table, root, &bits);
 	word_publish(&w->head->spare, SPARE_FILLING);
-	space_init(w, &w->space, !from, w->head->entries);
-	if (!index_rebuild(w, w->head->routes)) {
+	space_init(w, &w->space, !from, at_most(w->head->entries, most));
+	if (!index_rebuild(w, at_most(w->head->routes, most))) {
 		space_fini(&w->space);
 		w->space = old;
 		word_publish(&w->head->spare, SPARE_CLEAN);
