@@ -263,10 +263,14 @@ static void copy_all(struct route_writer *w, const uint64_t *index, unsigned bit
 {
 	struct copy copy = { .writer = w, .table = w->table, .found = found };
 
-	copy.max_id = w->next_id = largest_id(w->table, index, bits);
-	w->free_id_count = 0;
-	copy.id_is_used = mem_zalloc(copy.max_id);
-	copy_routes(&copy, index, bits);
+	w->free_id_count = w->next_id = 0;
+	if (index) {
+		copy.max_id = w->next_id = largest_id(w->table, index, bits);
+		copy.id_is_used = mem_zalloc(copy.max_id);
+		copy_routes(&copy, index, bits);
+	} else {
+		found->damaged = 1;   /* a root gone wrong: start over empty */
+	}
 	reclaim_numbers(&copy);
 	free(copy.id_is_used);
 }
@@ -306,10 +310,7 @@ int recovery_move(struct route_writer *w, struct route_recovery *found)
 		word_publish(&w->head->spare, SPARE_CLEAN);
 		return -ENOSPC;
 	}
-	if (index)
-		copy_all(w, index, bits, found);
-	else
-		found->damaged = 1;   /* a root gone wrong: start over empty */
+	copy_all(w, index, bits, found);
 	flip(w);
 	if (old.alloc)
 		space_fini(&old);
