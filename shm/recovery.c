@@ -263,10 +263,14 @@ static void copy_all(struct route_writer *w, const uint64_t *index, unsigned bit
 {
 	struct copy copy = { .writer = w, .table = w->table, .found = found };
 
-	copy.max_id = w->next_id = largest_id(w->table, index, bits);
-	w->free_id_count = 0;
-	copy.id_is_used = mem_zalloc(copy.max_id);
-	copy_routes(&copy, index, bits);
+	w->free_id_count = w->next_id = 0;
+	if (index) {
+		copy.max_id = w->next_id = largest_id(w->table, index, bits);
+		copy.id_is_used = mem_zalloc(copy.max_id);
+		copy_routes(&copy, index, bits);
+	} else {
+		found->damaged = 1;   /* a root gone wrong: start over empty */
+	}
 	reclaim_numbers(&copy);
 	free(copy.id_is_used);
 }
@@ -282,9 +286,16 @@ static void flip(struct route_writer *w)
 	w->is_draining = true;
 }
 
+/* Counts in the head only size things; a damaged one must not size too much. */
+static uint64_t at_most(uint64_t n, uint64_t most)
+{
+	return n < most ? n : most;
+}
+
 int recovery_move(struct route_writer *w, struct route_recovery *found)
 {
 	uint64_t began_ms = clock_ms(), root = w->head->root;
+	uint64_t most = w->head->arena_bytes / sizeof(struct inst);
 	struct space old = w->space;
 	const uint64_t *index;
 	unsigned bits, from = arena_of(w->table, (ref_t)(root >> 8));
@@ -292,17 +303,14 @@ int recovery_move(struct route_writer *w, struct route_recovery *found)
 	*found = (struct route_recovery){ 0 };
 	index = index_at(w->table, root, &bits);
 	word_publish(&w->head->spare, SPARE_FILLING);
-	space_init(w, &w->space, !from, w->head->entries);
-	if (!index_rebuild(w, w->head->routes)) {
+	space_init(w, &w->space, !from, at_most(w->head->entries, most));
+	if (!index_rebuild(w, at_most(w->head->routes, most))) {
 		space_fini(&w->space);
 		w->space = old;
 		word_publish(&w->head->spare, SPARE_CLEAN);
 		return -ENOSPC;
 	}
-	if (index)
-		copy_all(w, index, bits, found);
-	else
-		found->damaged = 1;   /* a root gone wrong: start over empty */
+	copy_all(w, index, bits, found);
 	flip(w);
 	if (old.alloc)
 		space_fini(&old);

@@ -90,7 +90,8 @@ uint32_t block_sum(const void *bytes, size_t len)
 		sum = fold(sum ^ word, 0xa0761d6478bd642fu) + 1;
 	}
 	word = 0;
-	memcpy(&word, at, len);
+	if (len)
+		memcpy(&word, at, len);
 	sum = fold(sum ^ word, 0xe7037ed1a0b428dbu);
 	return (uint32_t)(sum ^ sum >> 32);
 }
