@@ -36,7 +36,7 @@ def cppcheck():
     command = ["cppcheck", "--quiet", "--error-exitcode=1", "--enable=warning,portability",
                "--inline-suppr", "--library=tests/cppcheck.cfg",
                "--suppress=missingIncludeSystem", "--suppress=*:tests/fuzz/*",
-               "--library=posix", "-D_GNU_SOURCE", "-DWYE_VERSION=\"lint\"", "-Ishm", "-I.", "-j2",
+               "--library=posix", "-D_GNU_SOURCE", "-DWYE_VERSION=\"lint\"", "-Ishm", "-Iworker", "-I.", "-j2",
                "master", "worker", "shm", "registrar"]
     return subprocess.run(command, cwd=ROOT).returncode
 
