@@ -1,0 +1,201 @@
+/*
+ * net/conn.c - plain connections, and what both kinds share.
+ */
+#include "net/conn.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define WATCHED (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+
+static int pending_error(int fd)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	return error;
+}
+
+static void conn_on_event(struct watch *watch, uint32_t events)
+{
+	struct conn *conn = caa_container_of(watch, struct conn, watch);
+
+	if (events & (EPOLLERR | EPOLLHUP)) {
+		int error = pending_error(watch->fd);
+
+		/* HUP without an error: both sides have ended in order */
+		if (error || (conn->ready & CONN_CONNECTING) || !(events & EPOLLRDHUP)) {
+			conn->ready |= CONN_BROKEN;
+			conn->error = error;
+		}
+	}
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP))
+		conn->ready |= CONN_READABLE;
+	if (events & EPOLLRDHUP)
+		conn->ready |= CONN_PEER_CLOSED;
+	if (events & EPOLLOUT)
+		conn->ready |= CONN_WRITABLE;
+	if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
+		conn->ready &= (uint8_t)~CONN_CONNECTING;
+	task_wake(conn->loop, conn->owner);
+}
+
+static enum io broken(struct conn *conn, int error)
+{
+	conn->ready |= CONN_BROKEN;
+	conn->ready &= (uint8_t)~CONN_WRITABLE;
+	conn->error = error;
+	return IO_ERROR;
+}
+
+static enum io plain_read(struct conn *conn, void *out, size_t cap, size_t *n)
+{
+	ssize_t got;
+
+	do
+		got = read(conn->watch.fd, out, cap);
+	while (got < 0 && errno == EINTR);
+	if (got < 0 && errno != EAGAIN)
+		return broken(conn, errno);
+	if (got == 0)         /* SO_ERROR was read already: a reset then looks like an end */
+		return conn->error ? IO_ERROR : IO_EOF;
+	/* Edge-triggered: a short read emptied the socket; what comes later is a
+	 * new event.  After a FIN there is none, so then we must go on reading. */
+	if ((got < 0 || (size_t)got < cap) && !(conn->ready & CONN_PEER_CLOSED))
+		conn->ready &= (uint8_t)~CONN_READABLE;
+	if (got < 0)
+		return IO_AGAIN;
+	*n = (size_t)got;
+	return IO_OK;
+}
+
+static size_t total_of(const struct iovec *parts, int count)
+{
+	size_t total = 0;
+
+	for (int i = 0; i < count; i++)
+		total += parts[i].iov_len;
+	return total;
+}
+
+static enum io plain_writev(struct conn *conn, const struct iovec *parts, int count, size_t *n)
+{
+	struct msghdr message = { .msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count };
+	ssize_t sent;
+
+	do
+		sent = sendmsg(conn->watch.fd, &message, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	if (sent < 0 && errno != EAGAIN)
+		return broken(conn, errno);
+	if (sent < 0 || (size_t)sent < total_of(parts, count))
+		conn->ready &= (uint8_t)~CONN_WRITABLE;
+	if (sent < 0)
+		return IO_AGAIN;
+	*n = (size_t)sent;
+	return IO_OK;
+}
+
+static void plain_shutdown(struct conn *conn)
+{
+	shutdown(conn->watch.fd, SHUT_WR);
+}
+
+static const struct conn_ops plain = { plain_read, plain_writev, plain_shutdown };
+
+static int begin(struct conn *conn, struct loop *loop, struct task *owner, int fd, uint8_t ready)
+{
+	int rc;
+
+	*conn = (struct conn){
+		.watch = { conn_on_event, fd }, .ops = &plain, .loop = loop, .owner = owner,
+		.ready = ready,
+	};
+	rc = loop_watch(loop, &conn->watch, WATCHED);
+	if (rc < 0) {
+		close(fd);
+		conn->watch.fd = -1;
+	}
+	return rc;
+}
+
+int conn_accepted(struct conn *conn, struct loop *loop, struct task *owner, int fd)
+{
+	return begin(conn, loop, owner, fd, CONN_READABLE | CONN_WRITABLE);
+}
+
+int conn_connect(struct conn *conn, struct loop *loop, struct task *owner, const struct addr *to)
+{
+	int on = 1, rc;
+	int fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	conn->watch.fd = -1;
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	if (connect(fd, &to->sa, to->len) < 0 && errno != EINPROGRESS) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	return begin(conn, loop, owner, fd, CONN_CONNECTING);
+}
+
+enum io conn_read(struct conn *conn, void *out, size_t cap, size_t *n)
+{
+	if (!(conn->ready & CONN_READABLE))
+		return conn->ready & CONN_BROKEN ? IO_ERROR : IO_AGAIN;
+	return conn->ops->read(conn, out, cap, n);
+}
+
+enum io conn_writev(struct conn *conn, const struct iovec *parts, int count, size_t *n)
+{
+	if (!(conn->ready & CONN_WRITABLE))
+		return conn->ready & CONN_BROKEN ? IO_ERROR : IO_AGAIN;
+	return conn->ops->writev(conn, parts, count, n);
+}
+
+void conn_shutdown(struct conn *conn)
+{
+	if (conn->is_shut || !conn_is_open(conn))
+		return;
+	conn->is_shut = true;
+	conn->ops->shutdown(conn);
+}
+
+void conn_close(struct conn *conn)
+{
+	if (!conn_is_open(conn))
+		return;
+	loop_unwatch(conn->loop, &conn->watch);
+	close(conn->watch.fd);
+	conn->watch.fd = -1;
+	conn->ready = 0;
+}
+
+void conn_close_reset(struct conn *conn)
+{
+	struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
+
+	if (conn_is_open(conn))
+		setsockopt(conn->watch.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	conn_close(conn);
+}
+
+void conn_peer(const struct conn *conn, struct addr *out)
+{
+	*out = (struct addr){ .len = sizeof(out->in6) };
+	if (getpeername(conn->watch.fd, &out->sa, &out->len) < 0)
+		out->len = 0;
+}
+
+void conn_local(const struct conn *conn, struct addr *out)
+{
+	*out = (struct addr){ .len = sizeof(out->in6) };
+	if (getsockname(conn->watch.fd, &out->sa, &out->len) < 0)
+		out->len = 0;
+}
