@@ -1,0 +1,78 @@
+/*
+ * http/head.c - message heads.
+ */
+#include "http/head.h"
+
+#define FIRST_ROOM 32
+
+void http_head_init(struct http_head *head, struct arena *arena)
+{
+	*head = (struct http_head){ .arena = arena, .minor = 1 };
+}
+
+struct http_field *http_head_next(const struct http_head *head, struct str name, unsigned *at)
+{
+	while (*at < head->count) {
+		struct http_field *field = &head->fields[(*at)++];
+
+		if (str_equal_nocase(field->name, name))
+			return field;
+	}
+	return NULL;
+}
+
+struct str http_head_find(const struct http_head *head, struct str name)
+{
+	unsigned at = 0;
+	struct http_field *field = http_head_next(head, name, &at);
+
+	return field ? field->value : STR_NONE;
+}
+
+bool http_head_has(const struct http_head *head, struct str name)
+{
+	unsigned at = 0;
+
+	return http_head_next(head, name, &at) != NULL;
+}
+
+bool http_head_lists(const struct http_head *head, struct str name, struct str token)
+{
+	struct http_field *field;
+	unsigned at = 0;
+
+	while ((field = http_head_next(head, name, &at)) != NULL)
+		if (str_list_has(field->value, token))
+			return true;
+	return false;
+}
+
+void http_head_add(struct http_head *head, struct str name, struct str value)
+{
+	if (head->count == head->room) {
+		unsigned room = head->room ? 2 * head->room : FIRST_ROOM;
+		struct http_field *fields = arena_alloc(head->arena, room * sizeof(*fields));
+
+		if (head->count)
+			memcpy(fields, head->fields, head->count * sizeof(*fields));
+		head->fields = fields;
+		head->room = room;
+	}
+	head->fields[head->count++] = (struct http_field){ name, value };
+}
+
+void http_head_remove(struct http_head *head, struct str name)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < head->count; i++)
+		if (!str_equal_nocase(head->fields[i].name, name))
+			head->fields[kept++] = head->fields[i];
+	head->count = kept;
+}
+
+void http_head_set(struct http_head *head, struct str name, struct str value)
+{
+	http_head_remove(head, name);
+	http_head_add(head, name, value);
+}

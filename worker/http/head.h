@@ -1,0 +1,61 @@
+/*
+ * http/head.h - a message head without its HTTP version: method or status,
+ * target, authority, fields, and how the body is framed.  Everybody above the
+ * mux works on this.  All text lives in the arena of whoever holds the head.
+ */
+#ifndef HTTP_HEAD_H
+#define HTTP_HEAD_H
+
+#include "base/mem.h"
+#include "base/str.h"
+
+struct http_field {
+	struct str name;              /* as received; compare without case */
+	struct str value;             /* without surrounding blanks */
+};
+
+enum http_body {
+	BODY_NONE,
+	BODY_LENGTH,                  /* content_length bytes, may be 0 */
+	BODY_CHUNKED,                 /* length unknown, end marked, trailers possible */
+	BODY_UNTIL_CLOSE,             /* responses only */
+};
+
+struct http_head {
+	struct arena *arena;          /* borrowed: where added text and fields go */
+	struct str method, target;    /* requests */
+	struct str authority;         /* Host or :authority; not among the fields */
+	unsigned status;              /* responses: 100 to 999 */
+	struct str reason;            /* responses over HTTP/1, as received */
+	uint8_t minor;                /* HTTP/1.minor as received; 1 otherwise */
+	bool has_authority;           /* an empty Host is not an absent one */
+	bool keeps_alive;             /* the sender wants the connection to go on */
+	enum http_body body;
+	bool has_length;              /* content_length was given, also where no body follows */
+	uint64_t content_length;
+	struct http_field *fields;
+	unsigned count, room;
+};
+
+/* An empty head whose text will live in `arena`. */
+void http_head_init(struct http_head *head, struct arena *arena);
+
+/* The first field of this name from index *at on (start with 0), or NULL; *at
+ * moves past it, so that a loop visits all.  ASCII case is ignored. */
+struct http_field *http_head_next(const struct http_head *head, struct str name, unsigned *at);
+
+/* Value of the first field of this name; an empty str with p NULL if absent. */
+struct str http_head_find(const struct http_head *head, struct str name);
+bool http_head_has(const struct http_head *head, struct str name);
+
+/* True if some field of this name holds the token in its comma list. */
+bool http_head_lists(const struct http_head *head, struct str name, struct str token);
+
+/* Name and value are borrowed: they must live as long as the arena. */
+void http_head_add(struct http_head *head, struct str name, struct str value);
+
+/* Removes all fields of this name; then adds one. */
+void http_head_set(struct http_head *head, struct str name, struct str value);
+void http_head_remove(struct http_head *head, struct str name);
+
+#endif
