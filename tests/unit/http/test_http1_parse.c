@@ -124,9 +124,12 @@ static void requests_that_are_malformed_get_their_status_and_words(void **state)
 		{ "POST / HTTP/1.1\r\n" HOST "Content-Length:\r\n\r\n", 400, "" },
 		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 9223372036854775808\r\n\r\n", 400, "" },
 		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 4\r\nContent-Length: 5\r\n\r\n", 400, "" },
-		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "" },
-		{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n", 501, "Unsupported transfer encoding" },
-		{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 501, "Unsupported transfer encoding" },
+		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 4\r\n"
+		  "Transfer-Encoding: chunked\r\n\r\n", 400, "" },
+		{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n",
+		  501, "Unsupported transfer encoding" },
+		{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n"
+		  "Transfer-Encoding: chunked\r\n\r\n", 501, "Unsupported transfer encoding" },
 		{ "POST / HTTP/1.1\r\n" HOST "Trailer: X, Content-Length\r\n\r\n", 400, "" },
 	};
 
@@ -169,7 +172,8 @@ static void the_body_of_a_request_is_framed_by_its_fields(void **state)
 
 static void folded_lines_are_joined_with_one_space(void **state)
 {
-	struct parsed *p = parse("GET / HTTP/1.1\r\n" HOST "X: a \r\n \t b\r\n  c\r\nY: d\r\n\r\n", false, NULL);
+	struct parsed *p = parse("GET / HTTP/1.1\r\n" HOST "X: a \r\n \t b\r\n  c\r\nY: d\r\n\r\n",
+				 false, NULL);
 
 	(void)state;
 	assert_true(p->is_good);
@@ -204,7 +208,8 @@ static void responses_are_read_as_gorouter_reads_them(void **state)
 		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "GET", 200, BODY_LENGTH },
 		{ "HTTP/1.0 200\n\n", "GET", 200, BODY_UNTIL_CLOSE },
 		{ "HTTP/2.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "GET", 200, BODY_CHUNKED },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n", "GET", 200, BODY_CHUNKED },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n"
+		  "Transfer-Encoding: chunked\r\n\r\n", "GET", 200, BODY_CHUNKED },
 		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "HEAD", 200, BODY_NONE },
 		{ "HTTP/1.1 204 No\r\n\r\n", "GET", 204, BODY_NONE },
 		{ "HTTP/1.1 304 Not\r\nContent-Length: 5\r\n\r\n", "GET", 304, BODY_NONE },
