@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdlib.h>
 
 struct reading {
 	struct arena *arena;
@@ -157,4 +158,125 @@ static void read_options(struct reading *r, json_t *value)
 		    (str_equal_nocase(str_of(name), STR("loadbalancing")) ||
 		     str_equal_nocase(str_of(name), STR("lb_algo"))))
 			read_balancing(r, option);
+}
+
+static void read_texts(struct reading *r, struct str name, json_t *value)
+{
+	struct endpoint *e = &r->out->endpoint;
+	const struct { struct str name; struct str *out; } rows[] = {
+		{ STR_INIT("host"), &e->host }, { STR_INIT("app"), &e->app_id },
+		{ STR_INIT("protocol"), &e->protocol },
+		{ STR_INIT("private_instance_id"), &e->instance_id },
+		{ STR_INIT("isolation_segment"), &e->isolation_segment },
+		{ STR_INIT("server_cert_domain_san"), &e->san },
+		{ STR_INIT("route_service_url"), &e->route_service_url },
+		{ STR_INIT("availability_zone"), &e->zone },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (str_equal_nocase(name, rows[i].name))
+			read_text(r, value, rows[i].out);
+}
+
+static void read_field(struct reading *r, struct str name, json_t *value)
+{
+	struct endpoint *e = &r->out->endpoint;
+	uint64_t number;
+
+	if (json_is_null(value))
+		return;
+	if (str_equal_nocase(name, STR("port")))
+		read_port(r, value, &r->port);
+	else if (str_equal_nocase(name, STR("tls_port")))
+		read_port(r, value, &r->tls_port);
+	else if (str_equal_nocase(name, STR("uris")))
+		read_uris(r, value);
+	else if (str_equal_nocase(name, STR("tags")))
+		read_tags(r, value);
+	else if (str_equal_nocase(name, STR("options")))
+		read_options(r, value);
+	else if (str_equal_nocase(name, STR("private_instance_index")))
+		read_index(r, value, &e->instance_index);
+	else if (str_equal_nocase(name, STR("stale_threshold_in_seconds"))) {
+		if (read_number(r, value, UINT32_MAX, &number))
+			e->stale_s = (uint32_t)number;
+	} else if (str_equal_nocase(name, STR("endpoint_updated_at_ns"))) {
+		if (read_number(r, value, INT64_MAX, &number))
+			e->updated_at_ns = number;
+	} else
+		read_texts(r, name, value);
+}
+
+static void settle_address(struct reading *r)
+{
+	struct endpoint *e = &r->out->endpoint;
+	struct addr addr;
+
+	if (r->tls_port)
+		e->flags |= ENDPOINT_TLS;
+	e->port = r->tls_port ? r->tls_port : r->port;
+	if (addr_from_ip(e->host, e->port, &addr))
+		addr_to_bytes(&addr, e->ip);
+	else
+		e->flags |= ENDPOINT_HOST_IS_NAME;
+	if (str_is_empty(e->protocol))
+		e->protocol = STR("http1");
+	if (str_equal(e->protocol, STR("http2")))
+		e->flags |= ENDPOINT_HTTP2;
+}
+
+static size_t text_bytes(const struct endpoint *e)
+{
+	size_t sum = 0;
+
+#define X(name) sum += e->name.len;
+	ENDPOINT_TEXTS(X)
+#undef X
+	return sum;
+}
+
+static int check(struct reading *r, struct reason *reason)
+{
+	struct endpoint *e = &r->out->endpoint;
+
+	if (str_is_empty(e->host))
+		return reason_set(reason, -EINVAL, "no host");
+	if (!r->port && !r->tls_port)
+		return reason_set(reason, -EINVAL, "no usable port");
+	if (!str_is_empty(e->route_service_url) &&
+	    !str_has_prefix(e->route_service_url, STR("https")))
+		return reason_set(reason, -EINVAL, "route_service_url must be https");
+	if (r->out->uri_count == 0)
+		return reason_set(reason, -EINVAL, "no usable uris");
+	settle_address(r);
+	if (text_bytes(e) > ENDPOINT_TEXT_MAX)
+		return reason_set(reason, -EINVAL, "texts of more than %u bytes",
+				  (unsigned)ENDPOINT_TEXT_MAX);
+	return 0;
+}
+
+int message_parse(struct str payload, struct arena *arena, struct registration *out,
+		  struct reason *reason)
+{
+	struct reading reading = { .arena = arena, .out = out };
+	json_error_t fault;
+	const char *name;
+	json_t *root, *value;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	if (payload.len == 0 || payload.len > MESSAGE_BYTES_MAX)
+		return reason_set(reason, -EINVAL, "%s",
+				  payload.len ? "too long" : "empty payload");
+	root = json_loadb(payload.p, payload.len, JSON_ALLOW_NUL | JSON_DECODE_ANY, &fault);
+	if (!json_is_object(root)) {
+		rc = root ? reason_set(reason, -EINVAL, "not a JSON object")
+			  : reason_set(reason, -EINVAL, "%s at byte %d", fault.text, fault.position);
+		json_decref(root);
+		return rc;
+	}
+	json_object_foreach(root, name, value)
+		read_field(&reading, str_of(name), value);
+	json_decref(root);
+	return check(&reading, reason);
 }
