@@ -1,0 +1,92 @@
+/*
+ * registrar/config.c - tables of the registrar's settings, and the checks that
+ * compare several of them.
+ */
+#include "registrar/config.h"
+
+#include <errno.h>
+
+#define R(KIND, ...) SETTING_##KIND(struct registrar_settings, __VA_ARGS__)
+#define N(KIND, ...) SETTING_##KIND(struct nats_settings, __VA_ARGS__)
+
+static const struct setting registrar_rows[] = {
+	SETTING_GROUP("nats"),
+	R(MS, minimum_register_interval_ms, "minimum_register_interval", "20s", "1s", "1h"),
+	R(MS, droplet_stale_threshold_ms, "droplet_stale_threshold", "120s", "1s", "1d"),
+	R(MS, prune_interval_ms, "prune_interval", "30s", "1s", "1h"),
+	R(BOOL, suspend_pruning_if_nats_unavailable, "suspend_pruning_if_nats_unavailable", "true"),
+	R(MS, empty_pool_timeout_ms, "empty_pool_timeout", "0s", "0s", "1d"),
+	R(TEXTS, isolation_segments, "isolation_segments", ""),
+	R(CHOICE, sharding, "routing_table_sharding_mode", "all",
+	  "all|shared-and-segments|segments"),
+	R(N, index, "index", 0, 0, 1000000),
+	SETTING_END,
+};
+
+static const struct setting nats_rows[] = {
+	N(TEXTS, servers, "servers", "nats://127.0.0.1:4222"),
+	N(TEXT, user, "user", ""),
+	N(TEXT, password, "password", ""),
+	N(MS, ping_interval_ms, "ping_interval", "5s", "100ms", "10m"),
+	N(MS, connect_timeout_ms, "connect_timeout", "2s", "100ms", "1m"),
+	N(BYTES, pending_limit, "pending_limit", "64M", "64K", "4G"),
+	SETTING_END,
+};
+
+static int check(const struct config *file, const struct registrar_config *config,
+		 struct reason *reason)
+{
+	if (config->nats.servers.count == 0)
+		return reason_set(reason, -EINVAL, "%s: \"registrar.nats.servers\" is empty",
+				  config_where(file, "registrar.nats.servers"));
+	if (config->settings.sharding == SHARDING_SEGMENTS &&
+	    config->settings.isolation_segments.count == 0)
+		return reason_set(reason, -EINVAL,
+				  "%s: sharding mode \"segments\" needs \"isolation_segments\"",
+				  config_where(file, "registrar.routing_table_sharding_mode"));
+	return 0;
+}
+
+static int read_all(const struct config *file, struct registrar_config *out, struct reason *reason)
+{
+	int rc;
+
+	if ((rc = instance_read(file, &out->instance, reason)) < 0)
+		return rc;
+	if ((rc = settings_read(file, "registrar", registrar_rows, &out->settings, reason)) < 0)
+		goto free_instance;
+	if ((rc = settings_read(file, "registrar.nats", nats_rows, &out->nats, reason)) < 0)
+		goto free_settings;
+	if ((rc = check(file, out, reason)) == 0)
+		return 0;
+	settings_free(nats_rows, &out->nats);
+free_settings:
+	settings_free(registrar_rows, &out->settings);
+free_instance:
+	instance_free(&out->instance);
+	return rc;
+}
+
+int registrar_config_read(const char *path, struct registrar_config *out, struct reason *reason)
+{
+	struct config *file;
+	int rc = config_open(path, &file, reason);
+
+	if (rc < 0)
+		return rc;
+	rc = read_all(file, out, reason);
+	config_close(file);
+	/* Emitters repeat every interval; a shorter lifetime would age out all of them. */
+	if (rc == 0 && out->settings.droplet_stale_threshold_ms <
+	    out->settings.minimum_register_interval_ms)
+		out->settings.droplet_stale_threshold_ms =
+			out->settings.minimum_register_interval_ms;
+	return rc;
+}
+
+void registrar_config_free(struct registrar_config *config)
+{
+	settings_free(nats_rows, &config->nats);
+	settings_free(registrar_rows, &config->settings);
+	instance_free(&config->instance);
+}

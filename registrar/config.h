@@ -1,0 +1,36 @@
+/*
+ * registrar/config.h - the registrar's own section of the configuration file.
+ * Read once at start; a reload starts a new registrar.
+ */
+#ifndef REGISTRAR_CONFIG_H
+#define REGISTRAR_CONFIG_H
+
+#include "base/config.h"
+
+enum sharding { SHARDING_ALL, SHARDING_SHARED_AND_SEGMENTS, SHARDING_SEGMENTS };
+
+struct nats_settings {
+	struct texts servers;
+	char *user, *password;
+	uint64_t ping_interval_ms, connect_timeout_ms, pending_limit;
+};
+
+struct registrar_settings {
+	uint64_t minimum_register_interval_ms, droplet_stale_threshold_ms, prune_interval_ms;
+	uint64_t empty_pool_timeout_ms, index;
+	bool suspend_pruning_if_nats_unavailable;
+	struct texts isolation_segments;
+	int sharding;                 /* enum sharding */
+};
+
+struct registrar_config {
+	struct instance instance;
+	struct registrar_settings settings;
+	struct nats_settings nats;
+};
+
+/* 0, or -EINVAL (-errno) with a reason and nothing to free. */
+int registrar_config_read(const char *path, struct registrar_config *out, struct reason *reason);
+void registrar_config_free(struct registrar_config *config);
+
+#endif

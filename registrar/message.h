@@ -1,0 +1,28 @@
+/*
+ * registrar/message.h - a router.register or router.unregister message read
+ * into a description of one endpoint and the URIs it serves.  Lenient by field:
+ * a wrong type costs that field, not the message.  Touches no shared memory.
+ */
+#ifndef REGISTRAR_MESSAGE_H
+#define REGISTRAR_MESSAGE_H
+
+#include "base/mem.h"
+#include "base/reason.h"
+#include "shm/endpoint.h"
+
+#define MESSAGE_BYTES_MAX (1u << 20)
+#define MESSAGE_URIS_MAX  1024
+
+struct registration {
+	struct endpoint endpoint;     /* texts live in the arena */
+	struct str *uris;             /* as received */
+	unsigned uri_count;
+	unsigned dropped_fields;      /* of a wrong type or out of range */
+};
+
+/* 0, or -EINVAL with a reason; everything in *out lives as long as the arena.
+ * stale_s is what the message says, 0 if nothing: the registry clamps it. */
+int message_parse(struct str payload, struct arena *arena, struct registration *out,
+		  struct reason *reason);
+
+#endif

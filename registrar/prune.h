@@ -1,0 +1,28 @@
+/*
+ * registrar/prune.h - endpoints that fell silent or failed their identity check
+ * leave the table (spec control 2.5).  The registrar's loop only.
+ */
+#ifndef REGISTRAR_PRUNE_H
+#define REGISTRAR_PRUNE_H
+
+#include "registrar/config.h"
+#include "shm/endpoint_live.h"
+#include "shm/route_writer.h"
+
+struct prune {
+	const struct registrar_settings *settings;
+	struct route_writer *writer;
+	struct board *board;
+	uint64_t *counters;
+	uint64_t credit;              /* milliseconds of sweep owed, times slices */
+	unsigned slice;
+	bool is_suspended;
+};
+
+/* 100 ms passed: sweeps so that a whole round takes prune_interval. */
+void prune_tick(struct prune *prune, uint32_t tick, bool is_connected);
+
+/* What a worker says about an endpoint; untrusted. */
+void prune_event(struct prune *prune, const struct endpoint_event *event);
+
+#endif

@@ -1,0 +1,222 @@
+/*
+ * registrar/registrar.c - one thread that owns the table: waits for messages,
+ * worker reports, the master and the clock.
+ */
+#include "registrar/registrar.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "registrar/bus.h"
+#include "registrar/prune.h"
+#include "registrar/registry.h"
+#include "shm/counters.h"
+#include "shm/route_table.h"
+
+#define TICK_MS 100
+#define BATCH 2048                    /* messages between two looks at the clock */
+
+struct registrar {
+	const struct registrar_config *config;
+	struct process process;
+	struct table *table;
+	struct board *board;
+	struct route_writer *writer;
+	struct registry *registry;
+	struct prune prune;
+	struct bus *bus;
+	uint64_t *counters;
+	uint64_t next_tick_ms, dropped, reconnects;
+	int signals;
+	char greeting[256];
+};
+
+static void local_ip(char out[ADDR_TEXT_SIZE])
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(1),
+				   .sin_addr.s_addr = htonl(0x01020304) };
+	struct addr addr = { .len = sizeof(addr.in6) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(out, ADDR_TEXT_SIZE, "127.0.0.1");
+	if (fd < 0)
+		return;
+	if (connect(fd, (struct sockaddr *)&any, sizeof(any)) == 0 &&
+	    getsockname(fd, &addr.sa, &addr.len) == 0)
+		addr_format_ip(&addr, out);
+	close(fd);
+}
+
+static void make_greeting(struct registrar *r)
+{
+	const struct registrar_settings *s = &r->config->settings;
+	char ip[ADDR_TEXT_SIZE];
+	uint64_t id[2];
+
+	random_bytes(id, sizeof(id));
+	local_ip(ip);
+	snprintf(r->greeting, sizeof(r->greeting),
+		 "{\"id\":\"%llu-%08x-%04x-4%03x-%04x-%012llx\",\"hosts\":[\"%s\"],"
+		 "\"minimumRegisterIntervalInSeconds\":%llu,\"pruneThresholdInSeconds\":%llu}",
+		 (unsigned long long)s->index, (unsigned)(id[0] >> 32),
+		 (unsigned)(id[0] >> 16 & 0xffff), (unsigned)(id[0] & 0xfff),
+		 (unsigned)(0x8000 | (id[1] >> 48 & 0x3fff)),
+		 (unsigned long long)(id[1] & 0xffffffffffff), ip,
+		 (unsigned long long)(s->minimum_register_interval_ms / 1000),
+		 (unsigned long long)(s->droplet_stale_threshold_ms / 1000));
+}
+
+static int attach(struct registrar *r, struct reason *reason)
+{
+	struct route_recovery recovery;
+	sigset_t set;
+	int rc;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	r->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if ((rc = process_attach(&r->process, reason)) < 0 ||
+	    (rc = board_map(PROCESS_FD_BOARD, &r->board, reason)) < 0 ||
+	    (rc = board_slot_claim(r->board, SLOT_REGISTRAR, reason)) < 0 ||
+	    (rc = table_map(PROCESS_FD_TABLE, true, &r->table, reason)) < 0 ||
+	    (rc = route_writer_open(r->table, r->board, &r->writer, &recovery, reason)) < 0 ||
+	    (rc = process_drop_privileges(&r->process, reason)) < 0)
+		return rc;
+	log_info("table-attached", "routes=%llu endpoints=%llu damaged=%llu took_ms=%llu",
+		 (unsigned long long)recovery.routes, (unsigned long long)recovery.endpoints,
+		 (unsigned long long)recovery.damaged, (unsigned long long)recovery.took_ms);
+	r->counters = counters_row(r->board, SLOT_REGISTRAR);
+	r->registry = registry_create(&r->config->settings, r->writer, r->board, r->counters);
+	r->prune = (struct prune){ .settings = &r->config->settings, .writer = r->writer,
+				   .board = r->board, .counters = r->counters };
+	make_greeting(r);
+	return bus_open(&r->config->nats, r->greeting, &r->bus, reason);
+}
+
+static void handle(struct registrar *r, const struct bus_message *message, uint32_t tick)
+{
+	if (message->subject == BUS_REGISTER) {
+		registry_register(r->registry, message->payload, tick);
+	} else if (message->subject == BUS_UNREGISTER) {
+		registry_unregister(r->registry, message->payload);
+	} else {
+		bus_greet(r->bus, message->reply);
+		counter_add(r->counters, COUNTER_greetings_answered, 1);
+	}
+}
+
+/* True if there may be more. */
+static bool take_messages(struct registrar *r)
+{
+	uint32_t tick = table_tick(r->table, clock_ms());
+	struct bus_message *message;
+
+	bus_acknowledge(r->bus);
+	for (unsigned i = 0; i < BATCH; i++) {
+		message = bus_next(r->bus);
+		if (!message)
+			return false;
+		handle(r, message, tick);
+		bus_free(r->bus, message);
+	}
+	return true;
+}
+
+static void take_events(struct registrar *r)
+{
+	struct endpoint_event event;
+
+	for (unsigned i = 0; i < BATCH; i++) {
+		struct pollfd ready = { .fd = PROCESS_FD_EVENTS, .events = POLLIN };
+
+		if (poll(&ready, 1, 0) <= 0 || !(ready.revents & POLLIN) ||
+		    read(PROCESS_FD_EVENTS, &event, sizeof(event)) != sizeof(event))
+			return;
+		prune_event(&r->prune, &event);
+	}
+}
+
+static void publish_facts(struct registrar *r, uint64_t now)
+{
+	uint64_t dropped = bus_dropped(r->bus), reconnects = bus_reconnects(r->bus);
+
+	counter_add(r->counters, COUNTER_registry_message_dropped, dropped - r->dropped);
+	counter_add(r->counters, COUNTER_nats_reconnects, reconnects - r->reconnects);
+	r->dropped = dropped;
+	r->reconnects = reconnects;
+	board_set_fact(r->board, FACT_NATS_CONNECTED, bus_is_connected(r->bus));
+	board_set_fact(r->board, FACT_NATS_CONFIGURED, r->config->nats.servers.count);
+	board_slot_beat(r->board, SLOT_REGISTRAR, now);
+}
+
+static void tick(struct registrar *r)
+{
+	uint64_t now = clock_ms();
+
+	if (now < r->next_tick_ms)
+		return;
+	r->next_tick_ms = now + TICK_MS;
+	prune_tick(&r->prune, table_tick(r->table, now), bus_is_connected(r->bus));
+	route_writer_tick(r->writer, now);
+	publish_facts(r, now);
+}
+
+static bool master_is_gone(const struct registrar *r)
+{
+	enum process_order order;
+
+	while ((order = process_next_order(&r->process)) == PROCESS_ORDER_REOPENED)
+		;
+	return order == PROCESS_ORDER_MASTER_GONE;
+}
+
+static void loop(struct registrar *r)
+{
+	struct pollfd fds[] = {
+		{ .fd = bus_fd(r->bus), .events = POLLIN },
+		{ .fd = PROCESS_FD_STATUS, .events = POLLIN },
+		{ .fd = r->signals, .events = POLLIN },
+		{ .fd = process_has_fd(PROCESS_FD_EVENTS) ? PROCESS_FD_EVENTS : -1,
+		  .events = POLLIN },
+	};
+	bool more = false;
+
+	for (;;) {
+		if (poll(fds, ARRAY_SIZE(fds), more ? 0 : TICK_MS) < 0 && errno != EINTR)
+			return;
+		if (fds[2].revents || (fds[1].revents && master_is_gone(r)))
+			return;
+		more = take_messages(r);
+		if (fds[3].revents & POLLIN)
+			take_events(r);
+		else if (fds[3].revents)
+			fds[3].fd = -1;       /* no worker holds the other end */
+		tick(r);
+	}
+}
+
+int registrar_run(const struct registrar_config *config, struct reason *reason)
+{
+	struct registrar r = { .config = config };
+	int rc = attach(&r, reason);
+
+	if (rc < 0)
+		return rc;
+	process_notify(&r.process, PROCESS_READY);
+	loop(&r);
+	bus_close(r.bus);
+	registry_destroy(r.registry);
+	route_writer_close(r.writer);
+	table_unmap(r.table);
+	board_unmap(r.board);
+	log_info("exited", LOG_NO_DATA);
+	return 0;
+}

@@ -1,0 +1,23 @@
+/*
+ * registrar/registry.h - what registrations do to the table: sharding, lifetimes,
+ * adding, removing, and heartbeats that repeat a known message byte by byte,
+ * which are never parsed.  Counts and logs every outcome.
+ */
+#ifndef REGISTRAR_REGISTRY_H
+#define REGISTRAR_REGISTRY_H
+
+#include "registrar/config.h"
+#include "shm/route_writer.h"
+
+struct registry;
+
+struct registry *registry_create(const struct registrar_settings *settings,
+				 struct route_writer *writer, struct board *board,
+				 uint64_t *counters);
+void registry_destroy(struct registry *registry);
+
+/* One raw message, received at `tick`. */
+void registry_register(struct registry *registry, struct str payload, uint32_t tick);
+void registry_unregister(struct registry *registry, struct str payload);
+
+#endif
