@@ -29,7 +29,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wfo
             $(if $(CI),-Werror)
 HARDEN   := -fstack-protector-strong -fPIE $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2 -fstack-clash-protection -fcf-protection)
 CFLAGS   ?= -O2 -g
-CPPFLAGS += -D_GNU_SOURCE -D_LGPL_SOURCE -Ishm -I. -DWYE_VERSION='"$(VERSION)"'
+CPPFLAGS += -D_GNU_SOURCE -D_LGPL_SOURCE -Ishm -Iworker -I. -DWYE_VERSION='"$(VERSION)"'
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(HARDEN) $(CFLAGS) \
              $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined -DWYE_SANITIZED)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)

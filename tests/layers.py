@@ -39,7 +39,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 
 def resolve(including, name):
     """The file that an #include "..." means, with the compiler's search order."""
-    for base in (including.parent, ROOT / "shm", ROOT):
+    for base in (including.parent, ROOT / "shm", ROOT / "worker", ROOT):
         candidate = (base / name).resolve()
         if candidate.exists() and ROOT in candidate.parents:
             return candidate.relative_to(ROOT).as_posix()
