@@ -88,17 +88,22 @@ LINK_proxy     := $(LINK_upstream)
 LINK_worker    := $(LINK_upstream)
 LINK_dump      := $(LINK_shm)
 
-PROGRAMS := $(BUILD)/wye $(BUILD)/wye-worker $(BUILD)/wye-registrar $(BUILD)/shm-dump
+MAIN_wye           := master/main.c
+MAIN_wye-worker    := worker/main.c
+MAIN_wye-registrar := registrar/main.c
+MAIN_shm-dump      := shm/dump.c
+# Those whose main file is in the tree: the house is built storey by storey.
+PROGRAMS := $(foreach p,wye wye-worker wye-registrar shm-dump,$(if $(wildcard $(MAIN_$(p))),$(BUILD)/$(p)))
 
 # program(name, main file, set)
 define program
 $(BUILD)/$(1): $(call objects,$(2)) $(foreach l,$(USES_$(3)),$(call archive,$(l)))
 	$$(CC) $$(ALL_LDFLAGS) -o $$@ $(call objects,$(2)) $(foreach l,$(USES_$(3)),$(call archive,$(l))) $(LINK_$(3))
 endef
-$(eval $(call program,wye,master/main.c,master))
-$(eval $(call program,wye-worker,worker/main.c,worker))
-$(eval $(call program,wye-registrar,registrar/main.c,registrar))
-$(eval $(call program,shm-dump,shm/dump.c,dump))
+$(eval $(call program,wye,$(MAIN_wye),master))
+$(eval $(call program,wye-worker,$(MAIN_wye-worker),worker))
+$(eval $(call program,wye-registrar,$(MAIN_wye-registrar),registrar))
+$(eval $(call program,shm-dump,$(MAIN_shm-dump),dump))
 
 .PHONY: all
 all: $(PROGRAMS)
@@ -247,6 +252,7 @@ lint:
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/wye $(DESTDIR)/etc/wye $(DESTDIR)/etc/init.d \
+	  $(DESTDIR)/var/log/wye \
 	  $(DESTDIR)/etc/logrotate.d $(DESTDIR)/lib/systemd/system
 	install -m 755 $(BUILD)/wye $(BUILD)/shm-dump $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/wye-worker $(BUILD)/wye-registrar $(DESTDIR)$(PREFIX)/lib/wye/

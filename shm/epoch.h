@@ -35,6 +35,14 @@ void epoch_retire(struct epoch *epoch, uint32_t ref, uint32_t size);
  * readers have passed.  Never blocks.  Returns the bytes still deferred. */
 uint64_t epoch_tick(struct epoch *epoch, uint64_t now_ms);
 
+/* For moving the whole table: begins a grace period and returns its tag; true
+ * once all readers have passed it; drops what is retired without freeing it. */
+uint64_t epoch_begin_grace(struct epoch *epoch);
+bool epoch_has_passed(struct epoch *epoch, uint64_t tag, uint64_t now_ms);
+void epoch_forget(struct epoch *epoch);
+
+uint64_t epoch_deferred(const struct epoch *epoch);   /* bytes */
+
 /* The slot that has held reclamation up for longer than `ms`, or -1. */
 int epoch_stuck_slot(const struct epoch *epoch, uint64_t now_ms, uint64_t ms);
 

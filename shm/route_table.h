@@ -24,9 +24,14 @@ void route_reader_destroy(struct route_reader *reader);
 void route_read_begin(struct route_reader *reader);
 void route_read_end(struct route_reader *reader);
 
-/* Finds the pool for a request (spec control 2.2): longest path first under the
- * exact host, then under *.suffix from most to least specific.  A pool without
- * endpoints counts only if nothing else matches, and then the first one met does. */
+/* Finds the pool for a request (spec control 2.2 and section 14): longest path
+ * first under the exact host, then under *.suffix from most to least specific.
+ * Within one form of the host the deepest pool with endpoints wins; if none has
+ * any, the deepest empty pool ends the search (an app without instances answers
+ * 503 for itself and never falls through to a wildcard).  Both are the deepest
+ * *registered* prefixes; Gorouter looks at the last trie node, which differs only
+ * when an unregistered node below an empty pool is an ancestor of another route.
+ * A bare "*" matches nothing. */
 enum route_match { ROUTE_NONE, ROUTE_EMPTY, ROUTE_FOUND };
 enum route_match route_find(struct route_reader *reader, const struct route_key *key,
 			    const struct route **route);

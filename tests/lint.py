@@ -34,7 +34,8 @@ def layout_faults(path):
 
 def cppcheck():
     command = ["cppcheck", "--quiet", "--error-exitcode=1", "--enable=warning,portability",
-               "--inline-suppr", "--suppress=missingIncludeSystem", "--suppress=*:tests/fuzz/*",
+               "--inline-suppr", "--library=tests/cppcheck.cfg",
+               "--suppress=missingIncludeSystem", "--suppress=*:tests/fuzz/*",
                "--library=posix", "-D_GNU_SOURCE", "-DWYE_VERSION=\"lint\"", "-Ishm", "-Iworker", "-I.", "-j2",
                "master", "worker", "shm", "registrar"]
     return subprocess.run(command, cwd=ROOT).returncode

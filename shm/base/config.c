@@ -408,6 +408,11 @@ int settings_read_item(const struct config *config, const char *path, unsigned i
 			  out, reason);
 }
 
+bool config_has(const struct config *config, const char *path)
+{
+	return config_lookup(&config->tree, path) != NULL;
+}
+
 unsigned config_list_length(const struct config *config, const char *path)
 {
 	config_setting_t *list = config_lookup(&config->tree, path);

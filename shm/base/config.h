@@ -75,6 +75,9 @@ int settings_read(const struct config *config, const char *path, const struct se
 int settings_read_item(const struct config *config, const char *path, unsigned index,
 		     const struct setting *rows, void *out, struct reason *reason);
 
+/* True if the file has something at `path`, of whatever kind. */
+bool config_has(const struct config *config, const char *path);
+
 /* Elements of the list at `path`; 0 if it is absent. */
 unsigned config_list_length(const struct config *config, const char *path);
 

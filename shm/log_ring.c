@@ -1,0 +1,52 @@
+/*
+ * shm/log_ring.c - access-log lines in flight.  The producer moves the head when
+ * a whole line is in place, so a producer that dies leaves whole lines only.
+ */
+#include "log_ring.h"
+
+#include "base/must.h"
+#include "board_layout.h"
+
+struct log_ring *log_ring_of(struct board *board, unsigned worker_slot)
+{
+	must(worker_slot >= SLOT_WORKER && worker_slot - SLOT_WORKER < board->worker_slots);
+	return &board->rings[worker_slot - SLOT_WORKER];
+}
+
+bool log_ring_append(struct log_ring *ring, struct str line)
+{
+	struct ring_words *words = ring->words;
+	uint64_t head = __atomic_load_n(&words->head, __ATOMIC_RELAXED);
+	uint64_t tail = __atomic_load_n(&words->tail, __ATOMIC_ACQUIRE);
+	uint64_t at = head & (ring->size - 1), first = ring->size - at;
+
+	if (head - tail > ring->size || line.len > ring->size - (head - tail))
+		return false;
+	if (line.len <= first) {
+		memcpy(words->bytes + at, line.p, line.len);
+	} else {
+		memcpy(words->bytes + at, line.p, first);
+		memcpy(words->bytes, line.p + first, line.len - first);
+	}
+	__atomic_store_n(&words->head, head + line.len, __ATOMIC_RELEASE);
+	return true;
+}
+
+size_t log_ring_peek(const struct log_ring *ring, const char **bytes)
+{
+	uint64_t head = __atomic_load_n(&ring->words->head, __ATOMIC_ACQUIRE);
+	uint64_t tail = __atomic_load_n(&ring->words->tail, __ATOMIC_RELAXED);
+	uint64_t at = tail & (ring->size - 1), used = head - tail;
+
+	if (used > ring->size)
+		return 0;             /* damaged by a worker gone wrong */
+	*bytes = ring->words->bytes + at;
+	return used < ring->size - at ? used : ring->size - at;
+}
+
+void log_ring_consume(struct log_ring *ring, size_t n)
+{
+	uint64_t tail = __atomic_load_n(&ring->words->tail, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&ring->words->tail, tail + n, __ATOMIC_RELEASE);
+}

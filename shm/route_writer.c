@@ -1,0 +1,619 @@
+/*
+ * shm/route_writer.c - adding, refreshing and removing endpoints, step by step so
+ * that the table is whole after every store.
+ */
+#include "route_writer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "recovery.h"
+#include "route_table.h"
+#include "route_writer_core.h"
+
+#define READERS_WAIT_MS 30000
+#define COMPACTION_PAUSE_MS 10000
+
+/* --- open and close --- */
+
+static int open_table(struct route_writer *w, struct route_recovery *recovery)
+{
+	int rc;
+
+	if (w->head->root == 0)
+		return recovery_begin_empty(w);
+	rc = recovery_wait_for_readers(w, READERS_WAIT_MS);
+	return rc ? rc : recovery_move(w, recovery);
+}
+
+int route_writer_open(struct table *table, struct board *board, struct route_writer **out,
+		      struct route_recovery *recovery, struct reason *reason)
+{
+	struct table_head *head = table_head(table);
+	struct route_writer *w;
+	int rc;
+
+	if (!table->is_writable)
+		return reason_set(reason, -EACCES, "the table is mapped read-only");
+	w = mem_zalloc(sizeof(*w));
+	w->table = table;
+	w->board = board;
+	w->head = head;
+	w->hash_key = (struct hash_key){ head->seed.a, head->seed.b };
+	w->epoch = epoch_create(&head->epoch, board, block_free, w);
+	word_publish(&head->generation, head->generation + 1);
+	w->next_serial = head->generation << 40 | 1;
+	w->now_tick = table_tick(table, clock_ms());
+	*recovery = (struct route_recovery){ 0 };
+	rc = open_table(w, recovery);
+	if (rc) {
+		route_writer_close(w);
+		return reason_set(reason, rc, rc == -EBUSY
+				  ? "readers still use what the writer before left behind"
+				  : "no memory for the route table");
+	}
+	*out = w;
+	return 0;
+}
+
+void route_writer_close(struct route_writer *w)
+{
+	if (!w)
+		return;
+	space_fini(&w->space);
+	epoch_destroy(w->epoch);
+	free(w->row_queue.rows);
+	free(w->free_ids);
+	free(w);
+}
+
+void route_writer_keep_empty(struct route_writer *w, uint32_t ticks)
+{
+	w->keep_empty_ticks = ticks;
+}
+
+/* --- routes in the index --- */
+
+static uint64_t depth_key(uint64_t host_hash, unsigned depth)
+{
+	return host_hash + (depth + 1) * 0x9e3779b97f4a7c15u;
+}
+
+static unsigned depth_of(unsigned segments)
+{
+	return segments < DEPTH_LAST ? segments : DEPTH_LAST;
+}
+
+/* Reuse of the count's item, or a new one. */
+static void depth_count(struct route_writer *w, uint64_t host_hash, unsigned segments)
+{
+	uint64_t key = depth_key(host_hash, depth_of(segments));
+	struct intern_item *item = intern_find_value(&w->space.depths, key, depth_of(segments));
+
+	if (item)
+		item->count++;
+	else
+		intern_add(&w->space.depths, key, depth_of(segments));
+}
+
+/* The host's record first, then its depth bit, then the route: a reader may look
+ * for a depth in vain but never miss one. */
+int route_place(struct route_writer *w, const struct placing *where, ref_t block)
+{
+	struct route *host = NULL;
+	ref_t carrier = REF_NONE;
+	uint64_t at;
+
+	if (!index_reserve(w, 2))
+		return -ENOSPC;
+	if (!where->segments) {
+		index_insert(w, where->hash.whole, block);
+		return 0;
+	}
+	host = index_find(w, where->hash.host, &where->host, &at);
+	if (!host) {
+		uint32_t id = route_id_acquire(w);
+
+		carrier = route_block_create(w, where->hash.host, where->host,
+					     (unsigned)where->host.len, 0, id);
+		if (!carrier) {
+			route_id_release(w, id);
+			return -ENOSPC;
+		}
+		host = shm_get(w->table, carrier, sizeof(*host));
+		host->depths = depth_bit(where->segments);
+		index_insert(w, where->hash.host, carrier);
+	} else if (!(host->depths & depth_bit(where->segments))) {
+		word_publish(&host->depths, host->depths | depth_bit(where->segments));
+	}
+	depth_count(w, where->hash.host, where->segments);
+	index_insert(w, where->hash.whole, block);
+	return 0;
+}
+
+static void route_erase(struct route_writer *w, struct route *route, uint64_t at)
+{
+	index_erase(w, at);
+	route_id_release(w, route->id);
+	route_block_retire(w, route);
+}
+
+static unsigned segments_of(const struct route *route)
+{
+	const char *key = route_key_bytes(route);
+	unsigned n = 0;
+
+	for (unsigned i = route->host_len; i < route->key_len; i++)
+		n += key[i] == '/';
+	return n;
+}
+
+/* One path route less below its host; the last takes the depth bit with it, and
+ * the record too if that was all it was for. */
+static void leave_host(struct route_writer *w, struct str host_name, unsigned segments)
+{
+	uint64_t hash = route_key_hash(&w->head->seed, host_name, STR_NONE).host;
+	uint64_t key = depth_key(hash, depth_of(segments)), at;
+	struct intern_item *item = intern_find_value(&w->space.depths, key, depth_of(segments));
+	struct route *host;
+
+	if (!item || intern_drop(&w->space.depths, item))
+		return;
+	host = index_find(w, hash, &host_name, &at);
+	if (!host)
+		return;
+	if (host->depths == depth_bit(segments) && !route_live_entries(host) &&
+	    !state_empty_since(host->state))
+		route_erase(w, host, at);
+	else
+		word_publish(&host->depths, host->depths & ~depth_bit(segments));
+}
+
+/* A pool ends: its word goes, or, if routes with paths lie below it, only its
+ * endpoints go. */
+static void pool_drop(struct route_writer *w, struct route *route, uint64_t at)
+{
+	char host[ROUTE_HOST_MAX];
+	unsigned segments = segments_of(route), host_len = route->host_len;
+
+	w->space.routes--;
+	if (!segments && route->depths) {
+		for (unsigned i = 0; i < route->capacity; i++)
+			if (route->entries[i])
+				word_publish(&route->entries[i], 0);
+		word_publish(&route->state, 0);
+		return;
+	}
+	memcpy(host, route_key_bytes(route), host_len);
+	route_erase(w, route, at);
+	if (segments)
+		leave_host(w, (struct str){ host, host_len }, segments);
+}
+
+/* Takes entry `i` out.  True: the pool went with it. */
+static bool entry_remove(struct route_writer *w, struct route *route, uint64_t at, unsigned i)
+{
+	ref_t inst = entry_ref(route->entries[i]);
+	uint64_t since = w->now_tick ? w->now_tick : 1;
+	bool is_last = route_live_entries(route) == 1;
+
+	w->space.entries--;
+	if (is_last && !w->keep_empty_ticks) {
+		pool_drop(w, route, at);
+	} else {
+		if (is_last)
+			word_publish(&route->state, since << 32 | (uint32_t)route->state);
+		word_publish(&route->entries[i], 0);
+	}
+	inst_detach(w, inst);
+	return is_last && !w->keep_empty_ticks;
+}
+
+/* --- add --- */
+
+/* The entry that holds this very block, or else this address, or -1. */
+static int entry_of_block(const struct route *route, ref_t inst)
+{
+	for (unsigned i = 0; i < route->capacity; i++)
+		if (route->entries[i] && entry_ref(route->entries[i]) == inst)
+			return (int)i;
+	return -1;
+}
+
+static int entry_of_address(const struct route_writer *w, const struct route *route,
+			    struct str host, uint16_t port)
+{
+	for (unsigned i = 0; i < route->capacity; i++) {
+		const struct inst *inst;
+
+		if (!route->entries[i])
+			continue;
+		inst = shm_get(w->table, entry_ref(route->entries[i]), sizeof(*inst));
+		if (inst->port == port && str_equal(inst_text(inst, INST_TEXT_host), host))
+			return (int)i;
+	}
+	return -1;
+}
+
+static int free_entry(const struct route *route)
+{
+	for (unsigned i = 0; i < route->capacity; i++)
+		if (!route->entries[i])
+			return (int)i;
+	return -1;
+}
+
+static unsigned next_capacity(unsigned capacity)
+{
+	unsigned next = capacity < 4 ? capacity + 1 : capacity + capacity / 2;
+
+	return next < ROUTE_CAPACITY_MAX ? next : ROUTE_CAPACITY_MAX;
+}
+
+/* A copy with more room, with the new entry in it, takes the route's place. */
+static int pool_grow(struct route_writer *w, struct route *route, uint64_t at, uint64_t entry)
+{
+	unsigned capacity = next_capacity(route->capacity);
+	struct route *larger;
+	ref_t block;
+
+	if (capacity == route->capacity)
+		return -ENOSPC;
+	block = route_block_create(w, route->hash, route_text(route), route->host_len, capacity,
+				   route->id);
+	if (!block)
+		return -ENOSPC;
+	larger = shm_get(w->table, block, sizeof(*larger));
+	larger->depths = route->depths;
+	larger->state = (uint32_t)route->state;
+	memcpy(larger->entries, route->entries, 8 * route->capacity);
+	larger->entries[route->capacity] = entry;
+	index_replace(w, at, block);
+	route_block_retire(w, route);
+	return 0;
+}
+
+static int pool_append(struct route_writer *w, struct route *route, uint64_t at, uint64_t entry,
+		       bool *is_new_route)
+{
+	int i = free_entry(route), rc = 0;
+
+	*is_new_route = !route_live_entries(route) && !state_empty_since(route->state);
+	if (i < 0) {
+		rc = pool_grow(w, route, at, entry);
+	} else {
+		word_publish(&route->entries[i], entry);
+		if (state_empty_since(route->state))
+			word_publish(&route->state, (uint32_t)route->state);
+	}
+	if (!rc)
+		w->space.routes += *is_new_route;
+	return rc;
+}
+
+static int pool_create(struct route_writer *w, const struct route_key *key,
+		       const struct placing *where, uint64_t entry)
+{
+	uint32_t id = route_id_acquire(w);
+	ref_t block = route_block_create(w, where->hash.whole, key->text, key->host_len, 1, id);
+	struct route *route;
+	int rc;
+
+	if (!block) {
+		route_id_release(w, id);
+		return -ENOSPC;
+	}
+	route = shm_get(w->table, block, sizeof(*route));
+	route->entries[0] = entry;
+	rc = route_place(w, where, block);
+	if (rc) {
+		route_id_release(w, id);
+		alloc_free(w->space.alloc, block, route_bytes(1, (unsigned)key->text.len),
+			   ALLOC_ROUTES);
+		return rc;
+	}
+	w->space.routes++;
+	return 0;
+}
+
+static void set_balancing(struct route_writer *w, uint64_t hash, const struct route_key *key,
+			  uint8_t balancing)
+{
+	struct route *route;
+	uint64_t at;
+
+	if (balancing == BALANCE_DEFAULT)
+		return;
+	route = index_find(w, hash, &key->text, &at);
+	if (route && (uint32_t)route->state != balancing)
+		word_publish(&route->state, (uint64_t)state_empty_since(route->state) << 32 | balancing);
+}
+
+/* The drafted block, counted once for this entry, goes where it belongs. */
+static int entry_put(struct route_writer *w, const struct route_key *key,
+		     const struct placing *where, ref_t inst, uint32_t tick, bool *is_new_route)
+{
+	const struct inst *block = shm_get(w->table, inst, sizeof(*block));
+	uint64_t at, word = entry_word(tick, inst);
+	struct route *route = index_find(w, where->hash.whole, &key->text, &at);
+	int i = route ? entry_of_block(route, inst) : -1, rc;
+
+	if (route && i < 0)
+		i = entry_of_address(w, route, inst_text(block, INST_TEXT_host), block->port);
+	if (i >= 0) {
+		ref_t old = entry_ref(route->entries[i]);
+
+		word_publish(&route->entries[i], word);
+		inst_detach(w, old);
+		return WRITE_UPDATED;
+	}
+	*is_new_route = !route;
+	rc = route ? pool_append(w, route, at, word, is_new_route) : pool_create(w, key, where, word);
+	w->space.entries += !rc;
+	return rc ? rc : WRITE_ADDED;
+}
+
+int route_writer_add(struct route_writer *w, const struct route_key *key,
+		     const struct endpoint *endpoint, uint32_t tick,
+		     struct route_handle *handle, bool *is_new_route)
+{
+	struct placing where = { .host = str_sub(key->text, 0, key->host_len), .segments = key->segments };
+	ref_t inst;
+	int rc;
+
+	*is_new_route = false;
+	if (!draft_describe(w, endpoint))
+		return -EMSGSIZE;
+	where.hash = route_key_hash(&w->head->seed, where.host,
+				    str_sub(key->text, key->host_len, STR_REST));
+	inst = inst_attach(w);
+	rc = inst ? entry_put(w, key, &where, inst, tick, is_new_route) : -ENOSPC;
+	if (rc < 0) {
+		*is_new_route = false;
+		w->was_full = true;
+		if (inst)
+			inst_detach(w, inst);
+		return rc;
+	}
+	set_balancing(w, where.hash.whole, key, endpoint->balancing);
+	*handle = (struct route_handle){
+		.route_hash = where.hash.whole, .inst = inst,
+		.serial = ((const struct inst *)shm_get(w->table, inst, sizeof(struct inst)))->serial,
+	};
+	return rc;
+}
+
+/* --- refresh, remove --- */
+
+int route_writer_refresh(struct route_writer *w, const struct route_handle *handle, uint32_t tick)
+{
+	const struct inst *inst = shm_get(w->table, handle->inst, sizeof(*inst));
+	struct route *route;
+	uint64_t at;
+	int i;
+
+	if (!inst)
+		return -ENOENT;
+	__builtin_prefetch(inst);
+	route = index_find(w, handle->route_hash, NULL, &at);
+	i = route ? entry_of_block(route, handle->inst) : -1;
+	if (i < 0 || inst->serial != handle->serial)
+		return -ENOENT;
+	word_publish(&route->entries[i], entry_word(tick, handle->inst));
+	return 0;
+}
+
+int route_writer_remove(struct route_writer *w, const struct route_key *key,
+			struct str host, uint16_t port, struct str instance_id,
+			bool *is_route_gone)
+{
+	struct key_hash hash = route_key_hash(&w->head->seed, str_sub(key->text, 0, key->host_len),
+					      str_sub(key->text, key->host_len, STR_REST));
+	const struct inst *inst;
+	struct str id;
+	uint64_t at;
+	struct route *route = index_find(w, hash.whole, &key->text, &at);
+	int i;
+
+	*is_route_gone = false;
+	if (!route || (!route_live_entries(route) && !state_empty_since(route->state)))
+		return -ENOENT;
+	i = entry_of_address(w, route, host, port);
+	if (i < 0)
+		return -ESRCH;
+	inst = shm_get(w->table, entry_ref(route->entries[i]), sizeof(*inst));
+	id = inst_text(inst, INST_TEXT_instance_id);
+	if (id.len && instance_id.len && !str_equal(id, instance_id))
+		return -EEXIST;
+	*is_route_gone = entry_remove(w, route, at, (unsigned)i);
+	return 0;
+}
+
+/* --- sweep --- */
+
+struct sweep {
+	entry_visit_fn *visit;
+	void *context;
+	uint32_t now_tick;
+	unsigned removed;
+};
+
+static void view_entry(const struct route_writer *w, const struct route *route, unsigned i,
+		       struct entry_view *view)
+{
+	ref_t ref = entry_ref(route->entries[i]);
+	const struct inst *inst = shm_get(w->table, ref, sizeof(*inst));
+
+	*view = (struct entry_view){
+		.key = route_text(route), .last_seen = entry_tick(route->entries[i]),
+		.stale_s = inst->stale_s, .flags = inst->flags, .row = inst->row,
+		.serial = inst->serial, .inst = inst,
+		.handle = { .route_hash = route->hash, .serial = inst->serial, .inst = ref },
+	};
+}
+
+static void sweep_pool(struct route_writer *w, struct sweep *sweep, struct route *route, uint64_t at)
+{
+	uint32_t since = state_empty_since(route->state);
+
+	if (since && !route_live_entries(route)) {
+		if (!w->keep_empty_ticks || sweep->now_tick - since >= w->keep_empty_ticks)
+			pool_drop(w, route, at);
+		return;
+	}
+	for (unsigned i = 0, capacity = route->capacity; i < capacity; i++) {
+		struct entry_view view;
+
+		if (!route->entries[i])
+			continue;
+		view_entry(w, route, i, &view);
+		switch (sweep->visit(sweep->context, &view)) {
+		case ENTRY_KEEP:
+			break;
+		case ENTRY_TOUCH:
+			word_publish(&route->entries[i],
+				     entry_word(sweep->now_tick, entry_ref(route->entries[i])));
+			break;
+		case ENTRY_REMOVE:
+			sweep->removed++;
+			if (entry_remove(w, route, at, i))
+				return;
+			break;
+		}
+	}
+}
+
+/* A slice is a range of tags; its words begin at the home of the first and end at
+ * the first gap after the home of the last. */
+unsigned route_writer_sweep(struct route_writer *w, unsigned slice, uint32_t now_tick,
+			    entry_visit_fn *visit, void *context)
+{
+	struct sweep sweep = { visit, context, now_tick, 0 };
+	const struct space *space = &w->space;
+	uint64_t mask = (1ull << space->bits) - 1;
+	uint64_t at = index_home(slice << 26, space->bits);
+	uint64_t stop = index_home(slice << 26 | ((1u << 26) - 1), space->bits);
+
+	if (slice >= ROUTE_WRITER_SLICES)
+		return 0;
+	w->now_tick = now_tick;
+	for (uint64_t i = 0; i <= mask; i++, at++) {
+		uint64_t word = space->index[at & mask];
+
+		if (word == 0 && at >= stop)
+			break;
+		if (index_ref(word) > REF_TOMBSTONE && index_tag(word) >> 26 == slice)
+			sweep_pool(w, &sweep, shm_get(w->table, index_ref(word), sizeof(struct route)),
+				   at & mask);
+	}
+	return sweep.removed;
+}
+
+/* The block that a worker's event means; what it says is not trusted. */
+static ref_t inst_of_row(const struct route_writer *w, uint32_t row, uint64_t serial)
+{
+	const struct space *space = &w->space;
+	ref_t ref = row < space->row_insts_room ? space->row_insts[row] : REF_NONE;
+	const struct inst *inst = ref ? shm_get(w->table, ref, sizeof(*inst)) : NULL;
+
+	if (!inst)
+		return REF_NONE;
+	if (inst->serial == serial)
+		return ref;
+	for (uint64_t i = 0; i < space->insts.room; i++) {       /* an older block of the row */
+		if (!space->insts.items[i].count)
+			continue;
+		inst = shm_get(w->table, space->insts.items[i].value, sizeof(*inst));
+		if (inst->row == row && inst->serial == serial)
+			return space->insts.items[i].value;
+	}
+	return REF_NONE;
+}
+
+unsigned route_writer_remove_serial(struct route_writer *w, uint32_t row, uint64_t serial,
+				    bool keep_last)
+{
+	ref_t inst = inst_of_row(w, row, serial);
+	const struct inst *block = inst ? shm_get(w->table, inst, sizeof(*block)) : NULL;
+	struct intern_item *item = inst ? intern_find_value(&w->space.insts, block->fingerprint, inst)
+					: NULL;
+	unsigned left = item ? item->count : 0, removed = 0;
+
+	for (uint64_t at = 0; left && at < 1ull << w->space.bits; at++) {
+		ref_t ref = index_ref(w->space.index[at]);
+		struct route *route = ref > REF_TOMBSTONE ? shm_get(w->table, ref, sizeof(*route)) : NULL;
+		int i = route ? entry_of_block(route, inst) : -1;
+
+		if (i < 0)
+			continue;
+		left--;
+		if (keep_last && route_live_entries(route) == 1)
+			continue;
+		entry_remove(w, route, at, (unsigned)i);
+		removed++;
+	}
+	return removed;
+}
+
+/* --- housekeeping --- */
+
+static bool is_worth_compacting(const struct route_writer *w, uint64_t now_ms)
+{
+	uint64_t listed = alloc_free_listed(w->space.alloc), arena = w->head->arena_bytes;
+
+	if (w->is_draining || now_ms - w->compacted_ms < COMPACTION_PAUSE_MS)
+		return false;
+	return listed > arena / 2 || (w->was_full && listed > arena / 8);
+}
+
+static void shrink_index(struct route_writer *w)
+{
+	if (w->space.bits > INDEX_BITS_MIN && 16 * w->space.live < 1ull << w->space.bits)
+		index_rebuild(w, 2 * w->space.live);
+}
+
+static void publish_facts(struct route_writer *w, uint64_t deferred)
+{
+	board_set_fact(w->board, FACT_ROUTES, w->space.routes);
+	board_set_fact(w->board, FACT_ENDPOINTS, w->space.rows.used);
+	board_set_fact(w->board, FACT_TABLE_USED_BYTES, alloc_used(w->space.alloc));
+	board_set_fact(w->board, FACT_TABLE_CAPACITY_BYTES, w->head->arena_bytes);
+	board_set_fact(w->board, FACT_DEFERRED_BYTES, deferred);
+	__atomic_store_n(&w->head->routes, w->space.routes, __ATOMIC_RELAXED);
+	__atomic_store_n(&w->head->entries, w->space.entries, __ATOMIC_RELAXED);
+}
+
+void route_writer_tick(struct route_writer *w, uint64_t now_ms)
+{
+	struct route_recovery moved;
+	uint64_t deferred;
+
+	w->now_tick = table_tick(w->table, now_ms);
+	recovery_tick(w, now_ms);
+	shrink_index(w);
+	deferred = epoch_tick(w->epoch, now_ms);
+	publish_facts(w, deferred);
+	if (is_worth_compacting(w, now_ms)) {
+		w->compacted_ms = now_ms;
+		w->was_full = false;
+		recovery_move(w, &moved);
+	}
+}
+
+int route_writer_stuck_slot(const struct route_writer *w, uint64_t now_ms, uint64_t ms)
+{
+	return epoch_stuck_slot(w->epoch, now_ms, ms);
+}
+
+void route_writer_usage(const struct route_writer *w, struct table_usage *out)
+{
+	*out = (struct table_usage){
+		.used_bytes = alloc_used(w->space.alloc), .capacity_bytes = w->head->arena_bytes,
+		.free_list_bytes = alloc_free_listed(w->space.alloc),
+		.deferred_bytes = epoch_deferred(w->epoch),
+		.routes = w->space.routes, .entries = w->space.entries,
+		.endpoints = w->space.rows.used,
+	};
+}

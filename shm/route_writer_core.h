@@ -1,0 +1,132 @@
+/*
+ * shm/route_writer_core.h - the writer's private state, and the steps that adding,
+ * removing and recovery are made of.  Writer files of shm/ only.
+ *
+ * A space is everything that belongs to one arena: it is filled in private by
+ * recovery and then published by one store, or it is the published one.
+ */
+#ifndef SHM_ROUTE_WRITER_CORE_H
+#define SHM_ROUTE_WRITER_CORE_H
+
+#include "alloc.h"
+#include "base/hash.h"
+#include "board_layout.h"
+#include "epoch.h"
+#include "intern.h"
+#include "route_layout.h"
+#include "route_writer.h"
+
+struct space {
+	struct alloc *alloc;          /* owned */
+	struct intern insts;          /* fingerprint -> inst reference; count: entries */
+	struct intern rows;           /* address -> row; count: inst blocks, retired ones included */
+	struct intern depths;         /* host and depth -> depth; count: routes */
+	uint64_t root;                /* as in the head */
+	uint64_t *index;              /* in the table */
+	unsigned bits;
+	uint64_t live, dead;          /* index words: routes and tombstones */
+	uint64_t routes, entries;     /* pools; live entries */
+	ref_t *row_insts;             /* owned: newest inst of each row, REF_NONE: row is free */
+	uint64_t row_insts_room;
+	bool is_published;
+};
+
+/* Rows that no block names any more, oldest first. */
+struct row_queue {
+	uint32_t *rows;
+	uint64_t first, count, room;
+};
+
+/* A block for an endpoint, being put together. */
+struct draft {
+	struct str tags;
+	uint64_t address;             /* key of its row */
+	uint64_t serial;              /* to keep, or 0: a new one */
+	uint32_t row;                 /* to keep, or NO_ROW */
+	union {
+		struct inst inst;
+		char bytes[INST_BYTES_MAX];
+	};
+};
+#define NO_ROW UINT32_MAX
+
+struct route_writer {
+	struct table *table;          /* borrowed */
+	struct board *board;          /* borrowed */
+	struct table_head *head;
+	struct epoch *epoch;          /* owned */
+	struct hash_key hash_key;
+	struct space space;
+	struct row_queue row_queue;
+	uint32_t *free_ids;           /* owned */
+	uint32_t free_id_count, free_id_room, next_id;
+	uint64_t next_serial;
+	uint32_t keep_empty_ticks;
+	uint32_t now_tick;
+	bool is_draining;             /* readers may still be in the other arena */
+	uint64_t drain_tag;
+	bool was_full;                /* something was refused since the last compaction */
+	uint64_t compacted_ms;
+	struct draft draft;           /* scratch */
+};
+
+/* --- index (route_writer_index.c) --- */
+
+/* The route of that hash (and key, unless NULL) and its place in the index. */
+struct route *index_find(const struct route_writer *w, uint64_t hash, const struct str *key,
+			 uint64_t *at);
+/* Makes room for `n` more words; false: the table is full. */
+bool index_reserve(struct route_writer *w, unsigned n);
+void index_insert(struct route_writer *w, uint64_t hash, ref_t route);
+void index_replace(struct route_writer *w, uint64_t at, ref_t route);
+void index_erase(struct route_writer *w, uint64_t at);
+bool index_rebuild(struct route_writer *w, uint64_t words);
+
+/* --- blocks, rows (route_writer_blocks.c) --- */
+
+void space_init(struct route_writer *w, struct space *space, unsigned arena, uint64_t endpoints);
+void space_fini(struct space *space);
+void row_queue_push(struct row_queue *queue, uint32_t row);
+
+/* Frees after the grace period; at once in a space that nobody reads. */
+void block_retire(struct route_writer *w, ref_t ref, uint32_t bytes, enum alloc_area area);
+epoch_free_fn block_free;
+
+/* Describes `endpoint` in w->draft; false: its text is too long. */
+bool draft_describe(struct route_writer *w, const struct endpoint *endpoint);
+/* Describes an existing block, keeping serial and row. */
+void draft_copy(struct route_writer *w, const struct inst *inst, struct str tags);
+/* The block for w->draft, shared or new, with one more entry counted; REF_NONE: full. */
+ref_t inst_attach(struct route_writer *w);
+void inst_detach(struct route_writer *w, ref_t ref);
+
+/* A filled route block without entries, or REF_NONE. */
+ref_t route_block_create(struct route_writer *w, uint64_t hash, struct str key, unsigned host_len,
+			 unsigned capacity, uint32_t id);
+void route_block_retire(struct route_writer *w, const struct route *route);
+uint32_t route_id_acquire(struct route_writer *w);
+void route_id_release(struct route_writer *w, uint32_t id);
+
+static inline ref_t ref_of(const struct route_writer *w, const void *block)
+{
+	return (ref_t)((uint64_t)((const unsigned char *)block - w->table->base) / REF_UNIT);
+}
+
+static inline struct str route_text(const struct route *route)
+{
+	return (struct str){ route_key_bytes(route), route->key_len };
+}
+
+unsigned route_live_entries(const struct route *route);
+
+/* --- route with a path, below its host (route_writer.c) --- */
+
+/* Puts a filled block into the index, together with its host's record. */
+struct placing {
+	struct key_hash hash;
+	struct str host;
+	unsigned segments;
+};
+int route_place(struct route_writer *w, const struct placing *where, ref_t block);
+
+#endif

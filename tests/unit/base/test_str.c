@@ -1,0 +1,116 @@
+/*
+ * tests/unit/base/test_str.c - borrowed text, and memory.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+static void texts_compare_and_are_cut(void **state)
+{
+	(void)state;
+	assert_true(str_equal(STR_NONE, STR("")));
+	assert_false(str_equal(STR("a"), STR("A")));
+	assert_true(str_equal_nocase(STR("Content-Length"), STR("content-length")));
+	assert_true(str_has_prefix(STR("abc"), STR("ab")));
+	assert_false(str_has_prefix(STR("a"), STR("ab")));
+	assert_true(str_has_prefix_nocase(STR("ABc"), STR("ab")));
+	assert_true(str_has_suffix(STR("abc"), STR("bc")));
+	assert_int_equal(str_find_char(STR("abc"), 'c'), 2);
+	assert_int_equal(str_find_char(STR("abc"), 'x'), -1);
+	assert_int_equal(str_find(STR("a needle b"), STR("needle")), 2);
+	assert_int_equal(str_find(STR("needl"), STR("needle")), -1);
+	assert_true(str_equal(str_sub(STR("abcdef"), 2, 3), STR("cde")));
+	assert_true(str_equal(str_sub(STR("abc"), 9, 3), STR("")));
+	assert_true(str_equal(str_sub(STR("abc"), 1, STR_REST), STR("bc")));
+	assert_true(str_equal(str_trim(STR(" \t a b\t ")), STR("a b")));
+	assert_true(str_equal(str_trim(STR(" \t")), STR("")));
+}
+
+static void lists_are_walked_and_searched(void **state)
+{
+	struct str rest = STR("a, b ,,c"), item;
+	char seen[16] = "";
+
+	(void)state;
+	while (str_next_item(&rest, ',', &item)) {
+		strncat(seen, item.p, item.len);
+		strcat(seen, ";");
+	}
+	assert_string_equal(seen, "a;b;;c;");
+	assert_true(str_list_has(STR("keep-alive, Upgrade"), STR("upgrade")));
+	assert_false(str_list_has(STR("upgraded"), STR("upgrade")));
+}
+
+static void numbers_are_digits_and_nothing_else(void **state)
+{
+	static const char *const bad[] = { "", "-1", "+1", " 1", "1 ", "0x1", "18446744073709551616" };
+	char text[21];
+	uint64_t n;
+
+	(void)state;
+	assert_true(str_parse_u64(STR("18446744073709551615"), &n));
+	assert_true(n == UINT64_MAX);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(str_parse_u64(str_of(bad[i]), &n));
+	assert_true(str_parse_hex64(STR("fF"), &n));
+	assert_int_equal(n, 255);
+	assert_false(str_parse_hex64(STR("g"), &n));
+	assert_int_equal(u64_format(0, text), 1);
+	assert_int_equal(u64_format(UINT64_MAX, text), 20);
+}
+
+static void copies_are_clipped_and_say_so(void **state)
+{
+	char out[4];
+
+	(void)state;
+	assert_true(str_copy_z(STR("abc"), out, sizeof(out)));
+	assert_false(str_copy_z(STR("abcd"), out, sizeof(out)));
+	assert_string_equal(out, "abc");
+}
+
+static void distances_find_what_was_meant(void **state)
+{
+	(void)state;
+	assert_int_equal(str_distance(STR("timeout"), STR("timeout")), 0);
+	assert_int_equal(str_distance(STR("timeot"), STR("timeout")), 1);
+	assert_int_equal(str_distance(STR(""), STR("abc")), 3);
+}
+
+static void an_arena_begins_in_the_block_it_was_lent(void **state)
+{
+	char block[256];
+	struct arena arena;
+	char *p;
+
+	(void)state;
+	arena_init(&arena, block, sizeof(block));
+	p = arena_alloc(&arena, 10);
+	assert_in_range((uintptr_t)p, (uintptr_t)block, (uintptr_t)block + sizeof(block));
+	assert_int_equal(arena.taken_bytes, 0);
+	memset(arena_alloc(&arena, 100000), 1, 100000);
+	assert_true(arena.taken_bytes >= 100000);
+	assert_true(str_equal(arena_format(&arena, "%d-%s", 7, "x"), STR("7-x")));
+	assert_true(str_equal(arena_copy(&arena, STR("copy")), STR("copy")));
+	arena_fini(&arena);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(texts_compare_and_are_cut),
+		cmocka_unit_test(lists_are_walked_and_searched),
+		cmocka_unit_test(numbers_are_digits_and_nothing_else),
+		cmocka_unit_test(copies_are_clipped_and_say_so),
+		cmocka_unit_test(distances_find_what_was_meant),
+		cmocka_unit_test(an_arena_begins_in_the_block_it_was_lent),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
