@@ -160,8 +160,6 @@ enum io stream_send_body(struct stream *stream, struct str bytes, bool end, size
 	char line[24];
 
 	*taken = 0;
-	if (stream->failure)
-		return IO_ERROR;
 	if (!out_need(mux, 64))
 		return IO_AGAIN;
 	if (is_chunked && bytes.len && !mux->out_left) {
