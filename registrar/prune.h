@@ -16,7 +16,7 @@ struct prune {
 	uint64_t *counters;
 	uint64_t credit;              /* milliseconds of sweep owed, times slices */
 	unsigned slice;
-	bool is_suspended;
+	bool is_suspended;            /* true at start: a table that was taken over is old news */
 };
 
 /* 100 ms passed: sweeps so that a whole round takes prune_interval. */

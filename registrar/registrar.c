@@ -95,7 +95,7 @@ static int attach(struct registrar *r, struct reason *reason)
 		 (unsigned long long)recovery.damaged, (unsigned long long)recovery.took_ms);
 	r->counters = counters_row(r->board, SLOT_REGISTRAR);
 	r->registry = registry_create(&r->config->settings, r->writer, r->board, r->counters);
-	r->prune = (struct prune){ .settings = &r->config->settings, .writer = r->writer,
+	r->prune = (struct prune){ .is_suspended = true, .settings = &r->config->settings, .writer = r->writer,
 				   .board = r->board, .counters = r->counters };
 	make_greeting(r);
 	return bus_open(&r->config->nats, r->greeting, &r->bus, reason);
