@@ -89,8 +89,10 @@ static enum io plain_writev(struct conn *conn, const struct iovec *parts, int co
 	do
 		sent = sendmsg(conn->watch.fd, &message, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
-	if (sent < 0 && errno != EAGAIN)
+	if (sent < 0 && errno != EAGAIN) {
+		conn->ready |= CONN_READABLE;         /* what came before the reset can be read */
 		return broken(conn, errno);
+	}
 	if (sent < 0 || (size_t)sent < total_of(parts, count))
 		conn->ready &= (uint8_t)~CONN_WRITABLE;
 	if (sent < 0)

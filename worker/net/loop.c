@@ -46,7 +46,7 @@ void task_wake(struct loop *loop, struct task *task)
 
 void task_set_deadline(struct loop *loop, struct task *task, uint64_t deadline_ms)
 {
-	bool is_sooner = deadline_ms && deadline_ms < task->deadline_ms;
+	bool is_sooner = deadline_ms && (deadline_ms < task->deadline_ms || !task->deadline_ms);
 
 	task->deadline_ms = deadline_ms;
 	if (is_sooner)
