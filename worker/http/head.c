@@ -47,6 +47,34 @@ bool http_head_lists(const struct http_head *head, struct str name, struct str t
 	return false;
 }
 
+struct str http_head_join(const struct http_head *head, struct str name)
+{
+	struct http_field *field;
+	struct str all = http_head_find(head, name);
+	size_t size = 0, count = 0;
+	unsigned at = 0;
+	char *to;
+
+	while ((field = http_head_next(head, name, &at)) != NULL) {
+		size += field->value.len + 2;
+		count++;
+	}
+	if (count < 2)
+		return all;
+	all.p = to = arena_alloc(head->arena, size);
+	at = 0;
+	while ((field = http_head_next(head, name, &at)) != NULL) {
+		if (to != all.p) {
+			*to++ = ',';
+			*to++ = ' ';
+		}
+		memcpy(to, field->value.p, field->value.len);
+		to += field->value.len;
+	}
+	all.len = (size_t)(to - all.p);
+	return all;
+}
+
 void http_head_add(struct http_head *head, struct str name, struct str value)
 {
 	if (head->count == head->room) {

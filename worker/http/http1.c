@@ -239,6 +239,15 @@ bool mux_has_partial_head(const struct mux *mux)
 	return !mux->stream && mux->in;
 }
 
+bool mux_must_linger(const struct mux *mux)
+{
+	uint8_t ready = mux->conn.ready & (CONN_BROKEN | CONN_READABLE | CONN_PEER_CLOSED);
+
+	if (ready & CONN_BROKEN)
+		return false;
+	return mux->has_unread || mux->in || ready == CONN_READABLE;
+}
+
 void mux_drain(struct mux *mux)
 {
 	mux->is_draining = true;
@@ -261,6 +270,7 @@ static enum io refuse_head(struct mux *mux, const struct http1_fault *fault)
 	stream->status = (uint16_t)fault->status;
 	note_detail(stream, fault->words.text);
 	mux->keeps_alive = false;
+	mux->peer_minor = 0;          /* a peer of unknown version gets the simplest framing */
 	if (!mux->is_upstream)
 		return fail_input(mux, FAIL_BAD_REQUEST);
 	return fail_input(mux, fault->status == 431 ? FAIL_RESPONSE_TOO_LARGE : FAIL_BAD_RESPONSE);
@@ -552,12 +562,32 @@ uint64_t stream_bytes_sent(const struct stream *stream)
 	return stream->mux->sent;
 }
 
+bool stream_keeps_connection(const struct stream *stream)
+{
+	return stream->mux->keeps_alive;
+}
+
 bool stream_is_complete(const struct stream *stream)
 {
 	const struct mux *mux = stream->mux;
 
 	return !stream->failure && mux->input == INPUT_DONE && !mux->decoded && mux->out_done &&
 	       !mux->out && !mux->out_broken && mux->keeps_alive;
+}
+
+void stream_set_task(struct stream *stream, struct task *task)
+{
+	stream->task = task;
+	stream->mux->conn.owner = task;
+}
+
+void stream_abort(struct stream *stream)
+{
+	struct mux *mux = stream->mux;
+
+	mux->keeps_alive = false;
+	if (mux->out_body == BODY_UNTIL_CLOSE || mux->is_upgraded)
+		conn_close_reset(&mux->conn);
 }
 
 /* A trailer section that nobody asked for goes with its stream. */
@@ -575,6 +605,7 @@ void stream_close(struct stream *stream)
 	must(mux->stream == stream);
 	skip_trailers(mux);
 	mux->is_dead = !stream_is_complete(stream) || (mux->is_upstream && mux->in);
+	mux->has_unread = mux->is_dead && (mux->input != INPUT_DONE || mux->in);
 	if (mux->is_dead)
 		release_buffers(mux);
 	mux->was_used = true;

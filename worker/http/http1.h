@@ -37,6 +37,7 @@ struct mux {
 	bool head_sent : 1, out_done : 1, out_broken : 1;
 	bool wants_large : 1;         /* the last read filled its buffer */
 	bool may_skip_blank : 1;      /* the last request was a POST */
+	bool has_unread : 1;          /* input was left when the last stream closed */
 	uint64_t received, sent;      /* on the wire, since the stream began */
 	struct http1_chunks chunks;
 };

@@ -66,7 +66,7 @@ static void put_status_line(struct buf *out, const struct http_head *head)
 	char code[4] = { (char)('0' + head->status / 100 % 10), (char)('0' + head->status / 10 % 10),
 			 (char)('0' + head->status % 10), ' ' };
 
-	put(out, STR("HTTP/1.1 "));
+	put(out, head->minor ? STR("HTTP/1.1 ") : STR("HTTP/1.0 "));
 	put(out, (struct str){ code, sizeof(code) });
 	put(out, head->reason);
 	put(out, STR("\r\n"));
@@ -90,7 +90,7 @@ static void put_framing(const struct mux *mux, struct buf *out, const struct htt
 	else if (mux->out_body == BODY_LENGTH || head->has_length)
 		put_field(out, STR("Content-Length"),
 			  (struct str){ digits, u64_format(head->content_length, digits) });
-	if (mux->is_upgraded)
+	if (mux->is_upgraded || !head->minor)
 		return;
 	if (!mux->keeps_alive)
 		put_field(out, STR("Connection"), STR("close"));

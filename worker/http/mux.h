@@ -66,6 +66,10 @@ bool mux_was_used(const struct mux *mux);     /* this is not its first stream */
 /* Downstream without a stream: a head has begun to arrive. */
 bool mux_has_partial_head(const struct mux *mux);
 
+/* Downstream, finished: the client sends what nobody will read, so that a close
+ * now could destroy the last answer on its way. */
+bool mux_must_linger(const struct mux *mux);
+
 /* No stream after this one; the answer says so if it is not on its way yet. */
 void mux_drain(struct mux *mux);
 struct conn *mux_conn(struct mux *mux);
@@ -87,7 +91,8 @@ enum io stream_recv_trailers(struct stream *stream, struct http_head *trailers);
 /* What BODY_LENGTH still holds; UINT64_MAX for other framings that have not ended. */
 uint64_t stream_body_left(const struct stream *stream);
 
-/* head->body says the framing; the peer's version may change it.  Without `end`
+/* head->body says the framing; the peer's version may change it.  A response
+ * with minor 0 is one of HTTP/1.0, for clients of unknown versions.  Without `end`
  * the head waits for the first body part or stream_flush(), to leave with it.
  * A 1xx head leaves at once.  IO_AGAIN: accepted, not all written yet; flush
  * when woken. */
@@ -121,6 +126,15 @@ uint64_t stream_bytes_sent(const struct stream *stream);
 
 /* True if closing the stream now leaves a connection for the next one. */
 bool stream_is_complete(const struct stream *stream);
+
+/* Who is woken from now on. */
+void stream_set_task(struct stream *stream, struct task *task);
+
+/* Closes so that the peer cannot take what it has for a whole message. */
+void stream_abort(struct stream *stream);
+
+/* Both peers mean to use the connection again. */
+bool stream_keeps_connection(const struct stream *stream);
 
 /* Last use.  A complete exchange leaves the connection for the next one;
  * otherwise it is finished.  The mux's owner is woken. */

@@ -1,0 +1,47 @@
+/*
+ * proxy/access_log.h - one line for each request, in Gorouter's format (spec
+ * proxy section 14).  Lines go into this worker's ring on the board and from
+ * there to the file by a thread of their own, so that a slow disk stalls no
+ * request; what a killed worker leaves in its ring, the master writes.
+ */
+#ifndef PROXY_ACCESS_LOG_H
+#define PROXY_ACCESS_LOG_H
+
+#include "base/addr.h"
+#include "base/str.h"
+#include "board.h"
+
+/* Everything borrowed for the call.  Empty texts are written as "-". */
+struct access_record {
+	struct str host, method, target;
+	uint8_t minor;                /* HTTP/1.minor */
+	unsigned status;              /* 0: "-" */
+	struct str referer, user_agent, forwarded_for, forwarded_proto, request_id;
+	struct str backend;           /* "ip:port" of the last endpoint tried */
+	struct str app_id, app_index, instance_id, router_error;
+	const struct addr *remote;
+	uint64_t received_bytes, sent_bytes;  /* of bodies */
+	uint64_t started_wall_ns;
+	uint64_t elapsed_ns;          /* response_time */
+	int64_t router_ns;            /* gorouter_time; -1: "-" */
+};
+
+/* Longer texts are cut, and lines stay whole. */
+#define ACCESS_LINE_MAX 65536
+
+/* The line with its newline; its length, at most ACCESS_LINE_MAX. */
+size_t access_log_format(const struct access_record *record, char out[ACCESS_LINE_MAX]);
+
+struct access_log;
+
+/* Lines go to PROCESS_FD_ACCESS_LOG, whatever that is at the moment.  `counters`
+ * is the worker's row. */
+struct access_log *access_log_create(struct board *board, unsigned slot, uint64_t *counters);
+
+/* Never blocks; a line that finds no room is counted as dropped. */
+void access_log_write(struct access_log *log, const struct access_record *record);
+
+/* Writes what is left, for at most a second.  NULL is allowed. */
+void access_log_destroy(struct access_log *log);
+
+#endif
