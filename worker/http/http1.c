@@ -384,7 +384,13 @@ static bool decode_chunks(struct mux *mux, struct reason *why)
 
 	mux->decoded = 0;
 	for (;;) {
+		struct http1_chunks before = mux->chunks;
+
 		chunk = http1_parse_chunk(raw, &mux->chunks, &used, why);
+		if (chunk == CHUNK_BAD) {
+			mux->chunks = before; /* said again once what came before is gone */
+			break;
+		}
 		raw = str_sub(raw, used, STR_REST);
 		if (chunk != CHUNK_DATA || !raw.len)
 			break;
@@ -399,7 +405,7 @@ static bool decode_chunks(struct mux *mux, struct reason *why)
 	mux->in->end = (uint32_t)(to + raw.len - mux->in->base);
 	if (chunk == CHUNK_LAST)
 		mux->input = INPUT_TRAILERS;
-	return chunk != CHUNK_BAD;
+	return chunk != CHUNK_BAD || mux->decoded;
 }
 
 /* Looks for the end of the trailer section behind the decoded bytes. */

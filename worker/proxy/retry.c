@@ -22,6 +22,8 @@ void retry_drop_upstream(struct exchange *x)
 enum step retry_cut(struct exchange *x)
 {
 	x->was_cut = true;
+	if (x->is_response_begun)
+		stream_flush(x->down);        /* a head may wait for its body */
 	retry_drop_upstream(x);
 	stream_abort(x->down);
 	x->state = X_FINISH;

@@ -134,6 +134,7 @@ void steps_attempt(struct exchange *x)
 	http_head_set(head, STR("X-Cf-Instanceid"), id);
 	http_head_set(head, STR("X-Cf-Instanceindex"), x->endpoint.instance_index);
 	http_head_remove(head, STR("X-Cf-App-Instance"));
+	head->keeps_alive = true;     /* whatever the client wants of its own connection */
 }
 
 static void add_router_fields(struct exchange *x)
