@@ -208,7 +208,8 @@ def test_a_stop_is_prompt_even_with_open_requests(router, make_backend):
 
 
 def test_routes_survive_a_bus_that_is_away_for_longer_than_the_stale_threshold(make_router, make_backend):
-    router = make_router(registrar={"minimum_register_interval": "1s", "droplet_stale_threshold": "2s", "prune_interval": "1s"})
+    router = make_router(registrar={"minimum_register_interval": "1s", "droplet_stale_threshold": "2s",
+                                    "prune_interval": "1s"})
     router.register(HOST, make_backend())
     router.bus.stop()
     time.sleep(4)
