@@ -185,6 +185,13 @@ $(BUILD)/torture/%: $(BUILD)/tests/torture/%.o $(foreach l,shm_writer shm base,$
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(foreach l,shm_writer shm base,$(call archive,$(l))) $(LINK_shm)
 
+# Programs of the comparison with other proxies; they link nothing of ours.
+BENCH_C   := $(wildcard tests/bench/*.c)
+BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(BENCH_C))
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $<
+
 # Fuzzers: the same entry points under libFuzzer, and replayed over their seeds
 # by a plain build in `make test`.
 FUZZ_C      := $(wildcard tests/fuzz/fuzz_*.c)
@@ -240,7 +247,7 @@ model:
 
 bench:
 	$(call install,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) $(BENCH_PACKAGES))
-	+@$(MAKE) --no-print-directory -j$$(nproc) test-programs
+	+@$(MAKE) --no-print-directory -j$$(nproc) test-programs $(BENCH_BIN)
 	@$(PYTHON) tests/bench/run.py --build $(BUILD) $(BENCH)
 
 layers:

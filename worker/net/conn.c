@@ -87,7 +87,9 @@ static enum io plain_writev(struct conn *conn, const struct iovec *parts, int co
 	ssize_t sent;
 
 	do
-		sent = sendmsg(conn->watch.fd, &message, MSG_NOSIGNAL);
+		sent = count == 1 ? send(conn->watch.fd, parts->iov_base, parts->iov_len,
+					 MSG_NOSIGNAL) :
+				    sendmsg(conn->watch.fd, &message, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
 	if (sent < 0 && errno != EAGAIN) {
 		conn->ready |= CONN_READABLE;         /* what came before the reset can be read */

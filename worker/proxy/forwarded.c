@@ -106,13 +106,21 @@ static void set_forwarded_proto(struct exchange *x)
 	http_head_set(&x->request, STR("X-Forwarded-Proto"), own);
 }
 
+static void set_request_start(struct exchange *x)
+{
+	char *digits;
+
+	if (http_head_has(&x->request, STR("X-Request-Start")))
+		return;
+	digits = arena_alloc(&x->arena, 20);
+	http_head_add(&x->request, STR("X-Request-Start"),
+		      (struct str){ digits, u64_format(x->began_wall_ns / 1000000, digits) });
+}
+
 bool step_set_forwarded(struct exchange *x)
 {
 	append_forwarded_for(x);
 	set_forwarded_proto(x);
-	if (!http_head_has(&x->request, STR("X-Request-Start")))
-		http_head_add(&x->request, STR("X-Request-Start"),
-			      arena_format(&x->arena, "%llu",
-					   (unsigned long long)(x->began_wall_ns / 1000000)));
+	set_request_start(x);
 	return true;
 }
