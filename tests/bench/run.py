@@ -35,8 +35,10 @@ from harness.waiting import build_dir  # noqa: E402
 
 # name: (options of load, requests of one turn, body of an answer, aims: {other: most})
 SCENARIOS = {
-    "keepalive-64": (["-c", "64", "-u", "/1024", "-l", "1024"], 40000, {"haproxy": 0.88, "relay": 1.25, "nginx": None}),
-    "keepalive-1000": (["-c", "1000", "-u", "/1024", "-l", "1024"], 40000, {"nginx": 0.90, "haproxy": None, "relay": None}),
+    "keepalive-64": (["-c", "64", "-u", "/1024", "-l", "1024"], 40000,
+                     {"haproxy": 0.88, "relay": 1.25, "nginx": None}),
+    "keepalive-1000": (["-c", "1000", "-u", "/1024", "-l", "1024"], 40000,
+                       {"nginx": 0.90, "haproxy": None, "relay": None}),
     "close": (["-c", "64", "-u", "/1024", "-l", "1024", "-x"], 10000, {"best": 1.0, "nginx": None, "haproxy": None}),
     "bodies": (["-c", "16", "-u", "/1048576", "-l", "1048576"], 1500, {"nginx": 1.0, "haproxy": None, "relay": None}),
     "posts": (["-c", "64", "-u", "/10", "-b", "65536"], 8000, {"nginx": 0.9, "haproxy": None, "relay": None}),
@@ -94,7 +96,8 @@ def compare(name, turns, aims):
         against = min(peers, key=lambda peer: middle(turns[peer])) if other == "best" else other
         rows[other] = value = ratio(turns, against)
         label = f"best ({against})" if other == "best" else other
-        print(f"  wye / {label:<16} {value:5.2f}   {'aim ' + format(most, '.2f') if most else '':<9} {verdict(value, most)}")
+        aim = f"aim {most:.2f}" if most else ""
+        print(f"  wye / {label:<16} {value:5.2f}   {aim:<9} {verdict(value, most)}")
     return {"us": {subject: middle(list_of) for subject, list_of in turns.items()}, "ratios": rows}
 
 
@@ -219,8 +222,9 @@ def main():
                     report[name] = compare(name, measure(subjects, extra, requests // share, rounds), aims)
             if wanted("syscalls"):
                 report["syscalls"] = system_calls(subjects)
-        for name, run in (("log", lambda: access_log_cost(backend, rounds)), ("idle", lambda: idle_memory(backend)),
-                          ("start", lambda: start_time(backend)), ("reload", lambda: reloads(backend)), ("table", table)):
+        others = {"log": lambda: access_log_cost(backend, rounds), "idle": lambda: idle_memory(backend),
+                  "start": lambda: start_time(backend), "reload": lambda: reloads(backend), "table": table}
+        for name, run in others.items():
             if wanted(name):
                 report[name] = run()
     finally:

@@ -58,7 +58,7 @@ struct str http_head_join(const struct http_head *head, struct str name);
 /* Name and value are borrowed: they must live as long as the arena. */
 void http_head_add(struct http_head *head, struct str name, struct str value);
 
-/* Removes all fields of this name; then adds one. */
+/* One field of this name with this value: in the place of the first, or at the end. */
 void http_head_set(struct http_head *head, struct str name, struct str value);
 void http_head_remove(struct http_head *head, struct str name);
 

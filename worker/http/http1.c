@@ -62,8 +62,7 @@ void mux_destroy(struct mux *mux)
 	if (!mux)
 		return;
 	release_buffers(mux);
-	free(mux->stream);
-	mux->stream = NULL;
+	free(mux->stream.detail);
 	conn_close(&mux->conn);
 	loop_defer_free(mux->conn.loop, mux);
 }
@@ -71,7 +70,7 @@ void mux_destroy(struct mux *mux)
 void mux_set_owner(struct mux *mux, struct task *owner)
 {
 	mux->owner = owner;
-	if (!mux->stream)
+	if (!mux->has_stream)
 		mux->conn.owner = owner;
 }
 
@@ -93,8 +92,8 @@ static void consume(struct mux *mux, size_t n)
 
 static enum io fail_input(struct mux *mux, enum failure failure)
 {
-	if (mux->stream)
-		stream_fail(mux->stream, failure);
+	if (mux->has_stream)
+		stream_fail(&mux->stream, failure);
 	return IO_ERROR;
 }
 
@@ -176,9 +175,8 @@ static enum io await_head(struct mux *mux)
 /* What every stream starts with; bytes that are here belong to it. */
 static struct stream *begin_stream(struct mux *mux, struct task *task)
 {
-	mux->stream = mem_zalloc(sizeof(*mux->stream));
-	mux->stream->mux = mux;
-	mux->stream->task = task;
+	mux->stream = (struct stream){ .mux = mux, .task = task };
+	mux->has_stream = true;
 	mux->conn.owner = task;
 	mux->input = INPUT_HEAD;
 	mux->in_body = mux->out_body = BODY_NONE;
@@ -188,14 +186,14 @@ static struct stream *begin_stream(struct mux *mux, struct task *task)
 	mux->chunks = (struct http1_chunks){ 0 };
 	mux->keeps_alive = true;
 	mux->is_head_request = mux->head_sent = mux->out_done = mux->wants_large = false;
-	return mux->stream;
+	return &mux->stream;
 }
 
 struct stream *mux_accept(struct mux *mux, struct task *task)
 {
 	enum io io;
 
-	if (mux->stream || mux->is_dead)
+	if (mux->has_stream || mux->is_dead)
 		return NULL;
 	io = await_head(mux);
 	if (io == IO_OK)
@@ -211,7 +209,7 @@ struct stream *mux_open(struct mux *mux, struct task *task)
 
 unsigned mux_room(const struct mux *mux)
 {
-	return mux->is_upstream && !mux->stream && !mux->is_dead && !mux->is_draining;
+	return mux->is_upstream && !mux->has_stream && !mux->is_dead && !mux->is_draining;
 }
 
 bool mux_is_connecting(const struct mux *mux)
@@ -221,7 +219,7 @@ bool mux_is_connecting(const struct mux *mux)
 
 bool mux_is_finished(const struct mux *mux)
 {
-	return !mux->stream && (mux->is_dead || mux->conn.ready & CONN_BROKEN);
+	return !mux->has_stream && (mux->is_dead || mux->conn.ready & CONN_BROKEN);
 }
 
 bool mux_is_quiet(const struct mux *mux)
@@ -236,7 +234,7 @@ bool mux_was_used(const struct mux *mux)
 
 bool mux_has_partial_head(const struct mux *mux)
 {
-	return !mux->stream && mux->in;
+	return !mux->has_stream && mux->in;
 }
 
 bool mux_must_linger(const struct mux *mux)
@@ -258,17 +256,12 @@ struct conn *mux_conn(struct mux *mux)
 	return &mux->conn;
 }
 
-static void note_detail(struct stream *stream, const char *words)
-{
-	str_copy_z(str_of(words), stream->detail, sizeof(stream->detail));
-}
-
 static enum io refuse_head(struct mux *mux, const struct http1_fault *fault)
 {
-	struct stream *stream = mux->stream;
+	struct stream *stream = &mux->stream;
 
 	stream->status = (uint16_t)fault->status;
-	note_detail(stream, fault->words.text);
+	stream_note(stream, fault->words.text);
 	mux->keeps_alive = false;
 	mux->peer_minor = 0;          /* a peer of unknown version gets the simplest framing */
 	if (!mux->is_upstream)
@@ -368,7 +361,7 @@ static enum io lose_body(struct mux *mux)
 
 static enum io refuse_body(struct mux *mux, const char *words)
 {
-	note_detail(mux->stream, words);
+	stream_note(&mux->stream, words);
 	mux->keeps_alive = false;
 	return fail_input(mux, mux->is_upstream ? FAIL_BAD_BODY : FAIL_BAD_REQUEST_BODY);
 }
@@ -547,6 +540,12 @@ unsigned stream_ready(const struct stream *stream)
 	       (stream->failure || mux->conn.ready & CONN_BROKEN ? STREAM_FAILED : 0);
 }
 
+void stream_note(struct stream *stream, const char *words)
+{
+	free(stream->detail);
+	stream->detail = words[0] ? mem_strdup(str_of(words)) : NULL;
+}
+
 void stream_fail(struct stream *stream, enum failure failure)
 {
 	if (!stream->failure)
@@ -608,7 +607,7 @@ void stream_close(struct stream *stream)
 {
 	struct mux *mux = stream->mux;
 
-	must(mux->stream == stream);
+	must(mux->has_stream);
 	skip_trailers(mux);
 	mux->is_dead = !stream_is_complete(stream) || (mux->is_upstream && mux->in);
 	mux->has_unread = mux->is_dead && (mux->input != INPUT_DONE || mux->in);
@@ -616,8 +615,9 @@ void stream_close(struct stream *stream)
 		release_buffers(mux);
 	mux->was_used = true;
 	mux->scanned = mux->decoded = 0;
-	mux->stream = NULL;
-	free(stream);
+	mux->has_stream = false;
+	free(stream->detail);
+	stream->detail = NULL;
 	mux->conn.owner = mux->owner;
 	if (mux->owner)
 		task_wake(mux->conn.loop, mux->owner);

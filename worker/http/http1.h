@@ -22,7 +22,7 @@ struct mux {
 	struct buf_pool *pool;        /* borrowed */
 	const struct mux_settings *settings;
 	struct task *owner;           /* borrowed: woken without a stream */
-	struct stream *stream;        /* owned: memory kept only while there is one */
+	struct stream stream;
 	struct buf *in, *out;         /* owned; NULL when empty */
 	uint64_t in_left;             /* BODY_LENGTH: bytes to come */
 	uint64_t out_left;            /* of the chunk, or of the length, still to be sent */
@@ -32,7 +32,7 @@ struct mux {
 	uint8_t input;                /* enum http1_input */
 	uint8_t in_body, out_body;    /* enum http_body */
 	uint8_t peer_minor;
-	bool is_upstream : 1, is_dead : 1, is_draining : 1, was_used : 1;
+	bool has_stream : 1, is_upstream : 1, is_dead : 1, is_draining : 1, was_used : 1;
 	bool keeps_alive : 1, is_upgraded : 1, is_head_request : 1;
 	bool head_sent : 1, out_done : 1, out_broken : 1;
 	bool wants_large : 1;         /* the last read filled its buffer */

@@ -18,7 +18,7 @@ bool http1_need_out(struct mux *mux, size_t n)
 		return true;
 	larger = buf_acquire(mux->pool, (mux->out ? buf_used(mux->out) : 0) + n);
 	if (!larger) {
-		stream_fail(mux->stream, FAIL_OVERLOAD);
+		stream_fail(&mux->stream, FAIL_OVERLOAD);
 		return false;
 	}
 	if (mux->out) {

@@ -28,12 +28,12 @@ enum stream_ready {
 
 struct mux;
 
-struct stream {                       /* owned by its mux */
+struct stream {                       /* embedded in its mux, owned by it */
 	struct mux *mux;
 	struct task *task;            /* borrowed: the exchange's */
 	uint16_t status;              /* what a refused request deserves, or 0 */
 	uint8_t failure;              /* enum failure */
-	char detail[126];             /* of the failure: words for the log; may be empty */
+	char *detail;                 /* owned: words about the failure for the log, or NULL */
 };
 
 /* Takes over the descriptor.  NULL: errno says why, the descriptor is closed. */
@@ -115,6 +115,9 @@ void stream_upgrade(struct stream *stream);
 void stream_shutdown(struct stream *stream);
 
 unsigned stream_ready(const struct stream *stream);
+
+/* Words for the failure to come; copied. */
+void stream_note(struct stream *stream, const char *words);
 
 /* The first failure is the cause and stays. */
 void stream_fail(struct stream *stream, enum failure failure);

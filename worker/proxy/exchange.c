@@ -47,7 +47,13 @@ static void set_deadline(struct exchange *x, enum timeout timeout)
 {
 	uint64_t ms = timeout_ms(x, timeout);
 
+	x->timed_state = x->state;
 	task_set_deadline(x->proxy->loop, &x->task, ms ? loop_now_ms(x->proxy->loop) + ms : 0);
+}
+
+static struct str refusal_words(struct exchange *x)
+{
+	return arena_copy(&x->arena, str_of(x->down->detail));
 }
 
 /* Reads the request and applies what is policy. */
@@ -60,7 +66,7 @@ static enum step x_admit(struct exchange *x)
 		x->request.count = x->request.room = 0;
 		if (!x->down->status)
 			return retry_cut(x);
-		return respond_refusal(x, x->down->status, str_of(x->down->detail));
+		return respond_refusal(x, x->down->status, refusal_words(x));
 	}
 	x->expects_continue = http_head_lists(&x->request, STR("Expect"), STR("100-continue")) &&
 			      x->request.minor >= 1 && stream_body_left(x->down);
@@ -149,6 +155,7 @@ static enum step x_pick(struct exchange *x)
 		break;
 	}
 	x->is_picked = x->has_endpoint = true;
+	x->timed_state = X_STATES;    /* every attempt has its own time */
 	x->attempts++;
 	counter_add(x->proxy->counters, COUNTER_attempts, 1);
 	x->attempt = (struct attempt){ .stream = NULL };
@@ -197,8 +204,7 @@ static enum failure pump_upload(struct exchange *x)
 static enum step forward_interim(struct exchange *x)
 {
 	if (++x->interim_count > INTERIM_MAX) {
-		str_copy_z(STR("net/http: too many 1xx informational responses"),
-			   x->attempt.stream->detail, sizeof(x->attempt.stream->detail));
+		stream_note(x->attempt.stream, "net/http: too many 1xx informational responses");
 		return retry_or_fail(x, FAIL_BAD_RESPONSE);
 	}
 	if (x->request.minor == 0)
@@ -425,7 +431,7 @@ static void interrupt_if_due(struct exchange *x)
 		send_continue(x);
 	else
 		fail_or_cut(x, states[x->state].late);
-	set_deadline(x, states[x->state].timeout);
+	x->timed_state = X_STATES;    /* a new wait, a new deadline */
 }
 
 static void exchange_run(struct task *task)
@@ -435,13 +441,11 @@ static void exchange_run(struct task *task)
 
 	if (x->state != X_ADMIT)
 		interrupt_if_due(x);
-	do {
-		enum exchange_state before = x->state;
-
-		step = states[before].run(x);
-		if (step == ADVANCE && x->state != before)
-			set_deadline(x, states[x->state].timeout);
-	} while (step == ADVANCE);
+	do
+		step = states[x->state].run(x);
+	while (step == ADVANCE);
+	if (step == WAIT && x->timed_state != x->state)
+		set_deadline(x, states[x->state].timeout);
 }
 
 static struct exchange *new_exchange(struct proxy *proxy)
@@ -479,7 +483,7 @@ struct exchange *exchange_create(struct proxy *proxy, struct downstream *downstr
 	x->is_monitor = downstream_is_status(downstream);
 	x->peer_ip = arena_copy(&x->arena, (struct str){ ip, len });
 	x->began_ns = loop_now_ns(proxy->loop);
-	x->began_wall_ns = clock_wall_ns();
+	x->began_wall_ns = loop_wall_ns(proxy->loop);
 	task_init(&x->task, exchange_run);
 	stream_set_task(stream, &x->task);
 	task_wake(proxy->loop, &x->task);

@@ -36,6 +36,7 @@ struct exchange {
 	struct stream *down;          /* owned until x_finish() */
 	struct attempt attempt;       /* its stream is owned; NULL outside CONNECT..RELAY */
 	enum exchange_state state;
+	enum exchange_state timed_state;      /* the one that the deadline belongs to */
 	struct exchange *next_spare;
 
 	struct http_head request, response;

@@ -5,7 +5,6 @@
 
 #include <time.h>
 
-#include "base/clock.h"
 #include "base/must.h"
 #include "proxy/exchange.h"
 
@@ -27,7 +26,7 @@ void proxy_fini(struct proxy *proxy)
 
 struct str proxy_date(struct proxy *proxy)
 {
-	uint64_t now_s = clock_wall_ns() / 1000000000u;
+	uint64_t now_s = loop_wall_ns(proxy->loop) / 1000000000u;
 
 	if (now_s != proxy->dated_s) {
 		time_t seconds = (time_t)now_s;

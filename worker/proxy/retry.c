@@ -45,8 +45,7 @@ static struct failure_facts facts_of(const struct exchange *x, struct addr *loca
 	}
 	return (struct failure_facts){
 		.error = x->attempt.error, .backend = backend, .local = local, .remote = remote,
-		.detail = up && up->detail[0] ? up->detail :
-			  x->down->detail[0] ? x->down->detail : NULL,
+		.detail = up && up->detail ? up->detail : x->down->detail,
 		.host_name = x->endpoint.host,
 	};
 }
