@@ -10,7 +10,8 @@ from harness.waiting import ROOT, build_dir
 
 CONF = (ROOT / "etc/wye.conf").read_text()
 SETTING = re.compile(r"^\s*(#\s)?\s*([a-z_0-9]+) = (.*)$")
-ROW = re.compile(r'SETTING_([A-Z]+)\s*\((?:[^,"]+,){0,2}\s*"(\w+)"(?:,\s*("(?:[^"]*)"|[^,)]+))?')
+# SETTING_MS(struct s, field, "name", "default", ...) or, by a macro of the file, P(MS, field, "name", ...)
+ROW = re.compile(r'(?:SETTING_|\b[A-Z]\()([A-Z]+)\s*[(,](?:[^,"]+,){0,2}\s*"(\w+)"(?:,\s*("(?:[^"]*)"|[^,)]+))?')
 TABLE = re.compile(r"static const struct setting (\w+)\[\] = \{(.*?)\n\};", re.S)
 READ = re.compile(r'settings_read(?:_item)?\(\w+,\s*"([\w.]+)",\s*(?:\w+,\s*)?(\w+_rows|rows),')
 
