@@ -68,7 +68,7 @@ def test_every_setting_of_every_program_is_documented_with_its_default():
             faults.append(f"{path} is not in wye.conf")
             continue
         commented, value = documentation[path]
-        if commented and default and value.strip('"') != default.strip('" '):
+        if commented and default and value.strip('" ()') != default.strip('" '):
             faults.append(f"{path}: wye.conf says {value}, the program {default}")
     assert len(known()) > 20 and not faults, faults
 
