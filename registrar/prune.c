@@ -10,20 +10,36 @@
 
 #define TICK_MS 100
 
+/* The address as a JSON array of one text; names may hold anything. */
+static void format_addresses(const struct endpoint *endpoint, char out[600])
+{
+	char address[512];
+	char *at = out;
+
+	endpoint_format_address(endpoint, address, sizeof(address));
+	*at++ = '[';
+	*at++ = '"';
+	for (const char *p = address; *p; p++)
+		*at++ = *p == '"' || *p == '\\' || *p < 0x20 || *p > 0x7e ? '?' : *p;
+	*at++ = '"';
+	*at++ = ']';
+	*at = '\0';
+}
+
 static void log_pruned(const struct entry_view *entry, uint32_t age)
 {
 	struct endpoint endpoint;
-	char address[512] = "";
+	char addresses[600] = "[]";
 	struct str segment = STR("-");
 
 	if (inst_copy(entry->inst, &endpoint)) {
-		endpoint_format_address(&endpoint, address, sizeof(address));
+		format_addresses(&endpoint, addresses);
 		if (!str_is_empty(endpoint.isolation_segment))
 			segment = endpoint.isolation_segment;
 	}
 	log_at(LOG_LEVEL_INFO, "registry", "pruned-route",
-	       "uri=%.*s endpoints:=[\"%s\"] isolation_segment=%.*s age_s=%u", STR_ARG(entry->key),
-	       address, STR_ARG(segment), age / (1000 / TICK_MS));
+	       "uri=%.*s endpoints:=%s isolation_segment=%.*s age_s=%u", STR_ARG(entry->key),
+	       addresses, STR_ARG(segment), age / (1000 / TICK_MS));
 }
 
 static enum entry_verdict judge(void *context, const struct entry_view *entry)
