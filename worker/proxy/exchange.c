@@ -101,7 +101,10 @@ static enum pick pick_endpoint(struct exchange *x)
 	char buffer[ROUTE_KEY_MAX];
 	struct route_key key;
 
-	if (!route_key_from_request(x->request.authority, path_of(x->request.target), buffer, &key))
+	struct str path = path_of(x->request.target);
+
+	if (str_equal(path, STR("*")) ||
+	    !route_key_from_request(x->request.authority, path, buffer, &key))
 		return PICK_NO_ROUTE;
 	return balancer_pick(&x->proxy->balancer, &key, &x->tried, x->attempts + 1,
 			     loop_now_ms(x->proxy->loop), &x->endpoint);
