@@ -53,11 +53,26 @@ __attribute__((constructor)) static void fill_classes(void)
 	}
 }
 
+/* True if one of eight bytes is a control, a quote, a backslash or not ASCII. */
+static bool has_special(uint64_t eight)
+{
+	const uint64_t ones = 0x0101010101010101ull, tops = 0x80 * ones;
+	uint64_t quotes = eight ^ '"' * ones, slashes = eight ^ '\\' * ones;
+
+	return ((eight - 0x20 * ones) | (quotes - ones) | (slashes - ones) | (eight + ones) |
+		eight) & tops;
+}
+
 /* The length of the run of such bytes at the start. */
 static size_t run_of(struct str s, uint8_t class)
 {
 	size_t n = 0;
 
+	for (uint64_t eight; class == QUOTED && s.len - n >= sizeof(eight); n += sizeof(eight)) {
+		memcpy(&eight, s.p + n, sizeof(eight));
+		if (has_special(eight))
+			break;
+	}
 	while (n < s.len && classes[(unsigned char)s.p[n]] & class)
 		n++;
 	return n;
