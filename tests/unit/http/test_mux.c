@@ -70,6 +70,32 @@ static void every_framing_passes_and_the_connection_is_used_again(void **state)
 	}
 }
 
+/* So every border between head, chunk line, data, tail and last chunk is split
+ * somewhere, and everywhere when one byte leaves at a time. */
+static void every_framing_passes_however_writes_are_split(void **state)
+{
+	struct mux_pair *p = *state;
+
+	pair_open(p);
+	for (size_t most = 1; most < 24; most++) {
+		pair_tap(p, most, 0);
+		for (size_t i = 0; i < ARRAY_SIZE(shapes); i++)
+			exchange(p, shapes[i].there, shapes[i].back,
+				 most == 1 ? shapes[i].len : shapes[i].len % 64, 11);
+	}
+}
+
+static void a_mebibyte_passes_both_ways_through_small_sockets(void **state)
+{
+	static const enum http_body framings[] = { BODY_LENGTH, BODY_CHUNKED };
+	struct mux_pair *p = *state;
+
+	p->small = 1;
+	pair_open(p);
+	for (size_t i = 0; i < ARRAY_SIZE(framings); i++)
+		exchange(p, framings[i], framings[!i], MIB, i ? 0 : 50000);
+}
+
 static void a_receiver_that_does_not_read_stops_the_sender(void **state)
 {
 	struct mux_pair *p = *state;
@@ -118,6 +144,33 @@ static void both_bodies_flow_at_once(void **state)
 		{ .from = down, .to = up, .body = body, .piece = 999 },
 	}, 2);
 	assert_true(stream_is_complete(up) && stream_is_complete(down));
+}
+
+/* More than was offered before is offered next, as a caller does whose own
+ * input went on; the chunk that was announced ends first. */
+static void a_chunk_that_was_cut_goes_on_although_more_is_offered_now(void **state)
+{
+	struct mux_pair *p = *state;
+	struct http_head response = pair_response(p, 200, BODY_CHUNKED, 0), seen;
+	struct stream *down;
+	size_t taken;
+
+	pair_open_client(p);
+	raw_send(p, REQUEST);
+	down = pair_accept(p);
+	assert_int_equal(pair_recv_head(p, down, &seen), IO_OK);
+	pair_send_head(p, down, &response, false);
+	pair_flush(p, down);
+	pair_tap(p, 6, 0);
+	assert_int_equal(stream_send_body(down, STR("abcdef"), false, &taken), IO_AGAIN);
+	assert_int_equal(taken, 3);
+	pair_tap(p, 0, 0);
+	pair_turn(p);
+	assert_int_equal(stream_send_body(down, STR("defghi"), true, &taken), IO_OK);
+	assert_int_equal(taken, 6);
+	raw_expect(p, "HTTP/1.1 200 Words\r\nTransfer-Encoding: chunked\r\n\r\n"
+		      "6\r\nabcdef\r\n3\r\nghi\r\n0\r\n\r\n");
+	assert_true(stream_is_complete(down));
 }
 
 static void many_tiny_chunks_become_one_portion(void **state)
@@ -568,8 +621,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ON_A_PAIR(every_framing_passes_and_the_connection_is_used_again),
+		ON_A_PAIR(every_framing_passes_however_writes_are_split),
+		ON_A_PAIR(a_mebibyte_passes_both_ways_through_small_sockets),
 		ON_A_PAIR(a_receiver_that_does_not_read_stops_the_sender),
 		ON_A_PAIR(both_bodies_flow_at_once),
+		ON_A_PAIR(a_chunk_that_was_cut_goes_on_although_more_is_offered_now),
 		ON_A_PAIR(many_tiny_chunks_become_one_portion),
 		ON_A_PAIR(trailers_that_nobody_asks_for_are_skipped),
 		ON_A_PAIR(pipelined_requests_are_answered_in_order),
