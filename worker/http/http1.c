@@ -603,13 +603,22 @@ static void skip_trailers(struct mux *mux)
 	mux->pending = 0;
 }
 
+/* True if anything follows the answer.  A read that was not short leaves that
+ * open, and such a connection would not be quiet: so look. */
+static bool has_surplus(struct mux *mux)
+{
+	if (mux->in)
+		return true;
+	return mux->conn.ready & CONN_READABLE && fill(mux, BUF_SIZE) != IO_AGAIN;
+}
+
 void stream_close(struct stream *stream)
 {
 	struct mux *mux = stream->mux;
 
 	must(mux->has_stream);
 	skip_trailers(mux);
-	mux->is_dead = !stream_is_complete(stream) || (mux->is_upstream && mux->in);
+	mux->is_dead = !stream_is_complete(stream) || (mux->is_upstream && has_surplus(mux));
 	mux->has_unread = mux->is_dead && (mux->input != INPUT_DONE || mux->in);
 	if (mux->is_dead)
 		release_buffers(mux);

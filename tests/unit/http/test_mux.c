@@ -70,6 +70,16 @@ static void every_framing_passes_and_the_connection_is_used_again(void **state)
 	}
 }
 
+static void every_framing_passes_byte_by_byte(void **state)
+{
+	struct mux_pair *p = *state;
+
+	pair_open(p);
+	pair_tap(p, 0, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++)
+		exchange(p, shapes[i].there, shapes[i].back, shapes[i].len, 0);
+}
+
 /* So every border between head, chunk line, data, tail and last chunk is split
  * somewhere, and everywhere when one byte leaves at a time. */
 static void every_framing_passes_however_writes_are_split(void **state)
@@ -204,6 +214,42 @@ static void many_tiny_chunks_become_one_portion(void **state)
 #define CHUNKED_WITH_TRAILERS \
 	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" \
 	"3\r\nabc\r\n0\r\nX-Sum: 7\r\nX-Two: a,\r\n b\r\n\r\n"
+
+static void trailers_are_passed(void **state)
+{
+	struct mux_pair *p = *state;
+	struct http_head request = pair_request(p, "POST", BODY_CHUNKED, 0), seen, trailers, got;
+	struct stream *up, *down;
+
+	http_head_init(&trailers, &p->arena);
+	http_head_add(&trailers, STR("X-Sum"), STR("7"));
+	pair_open(p);
+	for (size_t most = 0; most < 8; most++) {
+		struct http_head response = pair_response(p, 200, BODY_LENGTH, 0);
+
+		pair_tap(p, most, most % 3);
+		up = pair_stream(p);
+		pair_send_head(p, up, &request, false);
+		pair_flush(p, up);
+		down = pair_accept(p);
+		assert_int_equal(pair_recv_head(p, down, &seen), IO_OK);
+		assert_false(stream_has_trailers(down));
+		pair_flow(p, &(struct flow){ .from = up, .to = down, .body = STR("abc"),
+					     .trailers = &trailers }, 1);
+		assert_true(stream_has_trailers(down));
+		http_head_init(&got, &p->arena);
+		assert_int_equal(stream_recv_trailers(down, &got), IO_OK);
+		assert_int_equal(got.count, 1);
+		assert_text(http_head_find(&got, STR("x-sum")), "7");
+		assert_false(stream_has_trailers(down));
+		pair_flush(p, up);
+		pair_send_head(p, down, &response, true);
+		assert_int_equal(pair_recv_head(p, up, &got), IO_OK);
+		stream_close(up);
+		stream_close(down);
+		assert_true(mux_is_quiet(p->up));
+	}
+}
 
 static void answer_and_close(struct mux_pair *p, struct stream *down)
 {
@@ -414,6 +460,27 @@ static void quiet_ends_when_an_idle_peer_speaks_or_leaves(void **state)
 	}
 }
 
+/* Then the read that took its end was not short, which says nothing about what
+ * follows. */
+static void an_answer_that_fills_its_buffer_leaves_the_connection(void **state)
+{
+	static const char start[] = "HTTP/1.1 200 OK\r\nContent-Length: 16300\r\nX-Pad: ";
+	struct mux_pair *p = *state;
+	char text[BUF_SIZE + 1];
+	struct http_head head;
+	struct stream *up;
+
+	memset(text, 'x', BUF_SIZE);
+	memcpy(text, start, sizeof(start) - 1);
+	memcpy(text + BUF_SIZE - 16304, "\r\n\r\n", 4);
+	text[BUF_SIZE] = '\0';
+	pair_open_backend(p);
+	up = ask(p, "GET", text, &head);
+	pair_expect_body(p, up, text + BUF_SIZE - 16300);
+	stream_close(up);
+	assert_true(mux_is_quiet(p->up));
+}
+
 /* Bytes behind the answer belong to nobody: the connection is not kept. */
 static void an_answer_with_bytes_behind_it_ends_the_connection(void **state)
 {
@@ -621,12 +688,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ON_A_PAIR(every_framing_passes_and_the_connection_is_used_again),
+		ON_A_PAIR(every_framing_passes_byte_by_byte),
 		ON_A_PAIR(every_framing_passes_however_writes_are_split),
 		ON_A_PAIR(a_mebibyte_passes_both_ways_through_small_sockets),
 		ON_A_PAIR(a_receiver_that_does_not_read_stops_the_sender),
 		ON_A_PAIR(both_bodies_flow_at_once),
 		ON_A_PAIR(a_chunk_that_was_cut_goes_on_although_more_is_offered_now),
 		ON_A_PAIR(many_tiny_chunks_become_one_portion),
+		ON_A_PAIR(trailers_are_passed),
 		ON_A_PAIR(trailers_that_nobody_asks_for_are_skipped),
 		ON_A_PAIR(pipelined_requests_are_answered_in_order),
 		ON_A_PAIR(a_request_may_arrive_in_any_pieces),
@@ -635,6 +704,7 @@ int main(void)
 		ON_A_PAIR(interim_heads_come_before_the_final_one),
 		ON_A_PAIR(an_interim_head_leaves_at_once_and_without_framing),
 		ON_A_PAIR(quiet_ends_when_an_idle_peer_speaks_or_leaves),
+		ON_A_PAIR(an_answer_that_fills_its_buffer_leaves_the_connection),
 		ON_A_PAIR(an_answer_with_bytes_behind_it_ends_the_connection),
 		ON_A_PAIR(a_client_that_half_closes_gets_its_answer),
 		ON_A_PAIR(head_body_and_end_leave_in_one_write),
