@@ -475,6 +475,24 @@ static void without_buffers_a_body_fails_as_overload_both_ways(void **state)
 	buf_release(p->pool, hog);
 }
 
+/* An owner may be absent for the moment between two tasks. */
+static void an_event_without_an_owner_wakes_nobody(void **state)
+{
+	struct mux_pair *p = *state;
+	struct http_head head;
+	struct stream *up;
+
+	pair_open_backend(p);
+	up = ask(p);
+	mux_set_owner(p->up, NULL);
+	raw_send(p, "HTTP/1.1 204 No\r\n\r\n");
+	assert_int_equal(pair_recv_head(p, up, &head), IO_OK);
+	stream_close(up);
+	raw_close(p);
+	pair_turns(p, 2);
+	assert_false(mux_is_quiet(p->up));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -494,6 +512,7 @@ int main(void)
 		ON_A_PAIR(without_buffers_an_answer_fails_as_overload),
 		ON_A_PAIR(without_buffers_a_client_is_let_go),
 		ON_A_PAIR(without_buffers_a_body_fails_as_overload_both_ways),
+		ON_A_PAIR(an_event_without_an_owner_wakes_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
