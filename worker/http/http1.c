@@ -144,11 +144,13 @@ static void skip_blank_lines(struct mux *mux)
 	size_t n = 0;
 	struct str bytes = input(mux);
 
-	while (n < bytes.len && n < BLANK_LIMIT && (bytes.p[n] == '\r' || bytes.p[n] == '\n'))
+	while (n < bytes.len && mux->blanks_left && (bytes.p[n] == '\r' || bytes.p[n] == '\n')) {
+		mux->blanks_left--;
 		n++;
+	}
 	consume(mux, n);
 	if (n < bytes.len)
-		mux->may_skip_blank = false;
+		mux->blanks_left = 0;
 }
 
 /* IO_OK: a head is complete (`pending` bytes), or is over its limit (0). */
@@ -160,7 +162,7 @@ static enum io await_head(struct mux *mux)
 		size_t scanned = mux->scanned;
 		enum io io;
 
-		if (mux->may_skip_blank)
+		if (mux->blanks_left)
 			skip_blank_lines(mux);
 		mux->pending = (uint32_t)http1_head_length(input(mux), &scanned);
 		mux->scanned = (uint32_t)scanned;
@@ -345,7 +347,8 @@ enum io stream_recv_head(struct stream *stream, struct arena *arena, struct http
 		return IO_OK;
 	mux->peer_minor = head->minor;
 	mux->keeps_alive = mux->keeps_alive && head->keeps_alive;
-	mux->may_skip_blank = !mux->is_upstream && str_equal(head->method, STR("POST"));
+	mux->blanks_left = !mux->is_upstream && str_equal(head->method, STR("POST")) ?
+			   BLANK_LIMIT : 0;
 	mux->in_body = (uint8_t)head->body;
 	mux->in_left = head->body == BODY_LENGTH ? head->content_length : 0;
 	mux->input = INPUT_BODY;

@@ -216,6 +216,43 @@ static void broken_chunks_fail_with_words_after_what_came_before(void **state)
 	}
 }
 
+static void a_post_may_be_followed_by_four_bytes_of_line_ends(void **state)
+{
+	static const struct { const char *method, *between; bool is_good; } cases[] = {
+		{ "POST", "\r\n", true },
+		{ "POST", "\r\n\r\n", true },
+		{ "POST", "\n\n\r\n", true },
+		{ "POST", "\r\n\r\n\n", false },
+		{ "POST", "\r\n\r\n\r\n", false },
+		{ "PUT", "\r\n", false },
+	};
+	struct mux_pair *p = *state;
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+		struct http_head head, answer = pair_response(p, 200, BODY_LENGTH, 0);
+		struct stream *down;
+		char text[200];
+
+		snprintf(text, sizeof(text), "%s / HTTP/1.1\r\nHost: a\r\n\r\n", cases[i / 2].method);
+		down = request_of(p, text);
+		pair_send_head(p, down, &answer, true);
+		stream_close(down);
+		pair_tap(p, 0, i % 2);
+		raw_send(p, cases[i / 2].between);
+		if (cases[i / 2].is_good) {
+			pair_turns(p, 2);
+			assert_null(mux_accept(p->down, &p->down_user.task));
+			assert_false(mux_has_partial_head(p->down));
+		}
+		raw_send(p, REQUEST);
+		down = pair_accept(p);
+		assert_int_equal(pair_recv_head(p, down, &head),
+				 cases[i / 2].is_good ? IO_OK : IO_ERROR);
+		assert_int_equal(down->status, cases[i / 2].is_good ? 0 : 400);
+		end_downstream(p);
+	}
+}
+
 static void a_client_that_leaves_in_its_body_is_gone(void **state)
 {
 	static const char *const requests[] = {
@@ -502,6 +539,7 @@ int main(void)
 		ON_A_PAIR(an_answer_over_a_limit_is_a_failure_of_its_own),
 		ON_A_PAIR(a_malformed_answer_says_what_was_wrong),
 		ON_A_PAIR(broken_chunks_fail_with_words_after_what_came_before),
+		ON_A_PAIR(a_post_may_be_followed_by_four_bytes_of_line_ends),
 		ON_A_PAIR(a_client_that_leaves_in_its_body_is_gone),
 		ON_A_PAIR(a_reset_by_the_client_is_noticed_at_once_and_when_writing),
 		ON_A_PAIR(a_client_that_leaves_without_a_request_finishes_its_connection),
