@@ -405,9 +405,9 @@ static bool decode_chunks(struct mux *mux, struct reason *why)
 }
 
 /* Looks for the end of the trailer section behind the decoded bytes. */
-static void find_end_of_trailers(struct mux *mux)
+static enum io find_end_of_trailers(struct mux *mux)
 {
-	struct str raw = str_sub(input(mux), mux->decoded, STR_REST);
+	struct str raw = str_sub(input(mux), mux->decoded, TRAILERS_LIMIT);
 	size_t scanned = 0;
 
 	if (raw.len >= 2 && raw.p[0] == '\r' && raw.p[1] == '\n')
@@ -416,6 +416,9 @@ static void find_end_of_trailers(struct mux *mux)
 		mux->pending = (uint32_t)http1_head_length(raw, &scanned);
 	if (mux->pending)
 		end_input(mux);
+	else if (raw.len == TRAILERS_LIMIT && !mux->decoded)
+		return refuse_body(mux, "http: suspiciously long trailer after chunked body");
+	return IO_OK;
 }
 
 /* One round: decode what is here, or read more.  IO_OK: something moved on. */
@@ -429,12 +432,10 @@ static enum io advance_chunks(struct mux *mux)
 			return refuse_body(mux, why.text);
 		consume(mux, 0);
 	}
-	if (mux->input == INPUT_TRAILERS)
-		find_end_of_trailers(mux);
+	if (mux->input == INPUT_TRAILERS && (io = find_end_of_trailers(mux)) != IO_OK)
+		return io;
 	if (mux->decoded || mux->input == INPUT_DONE)
 		return IO_OK;
-	if (mux->input == INPUT_TRAILERS && input(mux).len > TRAILERS_LIMIT)
-		return refuse_body(mux, "http: suspiciously long trailer after chunked body");
 	io = fill(mux, BUF_LARGE);
 	return io == IO_OK || io == IO_AGAIN ? io : lose_body(mux);
 }

@@ -216,6 +216,31 @@ static void broken_chunks_fail_with_words_after_what_came_before(void **state)
 	}
 }
 
+static void a_trailer_section_that_is_too_long_is_refused_however_it_arrives(void **state)
+{
+	struct mux_pair *p = *state;
+	char text[6000] = "0\r\nX: ";
+
+	memset(text + strlen(text), 'x', 5000);
+	strcat(text, "\r\n\r\n");
+	for (int in_parts = 0; in_parts < 2; in_parts++) {
+		struct stream *down = request_of(p, CHUNKED_REQUEST);
+
+		if (in_parts) {
+			char part[4601];
+
+			snprintf(part, sizeof(part), "%s", text);
+			raw_send(p, part);
+			pair_turns(p, 3);
+		} else {
+			raw_send(p, text);
+		}
+		pair_expect_failure(p, down, "", FAIL_BAD_REQUEST_BODY);
+		assert_detail(down, "http: suspiciously long trailer after chunked body");
+		end_downstream(p);
+	}
+}
+
 static void a_post_may_be_followed_by_four_bytes_of_line_ends(void **state)
 {
 	static const struct { const char *method, *between; bool is_good; } cases[] = {
@@ -539,6 +564,7 @@ int main(void)
 		ON_A_PAIR(an_answer_over_a_limit_is_a_failure_of_its_own),
 		ON_A_PAIR(a_malformed_answer_says_what_was_wrong),
 		ON_A_PAIR(broken_chunks_fail_with_words_after_what_came_before),
+		ON_A_PAIR(a_trailer_section_that_is_too_long_is_refused_however_it_arrives),
 		ON_A_PAIR(a_post_may_be_followed_by_four_bytes_of_line_ends),
 		ON_A_PAIR(a_client_that_leaves_in_its_body_is_gone),
 		ON_A_PAIR(a_reset_by_the_client_is_noticed_at_once_and_when_writing),
