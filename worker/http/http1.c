@@ -408,16 +408,18 @@ static bool decode_chunks(struct mux *mux, struct reason *why)
 static enum io find_end_of_trailers(struct mux *mux)
 {
 	struct str raw = str_sub(input(mux), mux->decoded, TRAILERS_LIMIT);
-	size_t scanned = 0;
+	ssize_t length = http1_trailers_length(raw);
 
-	if (raw.len >= 2 && raw.p[0] == '\r' && raw.p[1] == '\n')
-		mux->pending = 2;
-	else
-		mux->pending = (uint32_t)http1_head_length(raw, &scanned);
-	if (mux->pending)
+	if (length > 0) {
+		mux->pending = (uint32_t)length;
 		end_input(mux);
-	else if (raw.len == TRAILERS_LIMIT && !mux->decoded)
+	} else if (mux->decoded) {
+		return IO_OK;         /* a fault is said when what came before is gone */
+	} else if (length < 0) {
+		return refuse_body(mux, "malformed trailer");
+	} else if (raw.len == TRAILERS_LIMIT) {
 		return refuse_body(mux, "http: suspiciously long trailer after chunked body");
+	}
 	return IO_OK;
 }
 

@@ -241,6 +241,24 @@ static void a_trailer_section_that_is_too_long_is_refused_however_it_arrives(voi
 	}
 }
 
+/* Readers differ about where such a section ends. */
+static void a_bare_line_feed_ends_no_trailer(void **state)
+{
+	static const char *const bodies[] = {
+		"0\r\n\n" REQUEST, "0\r\nX: 1\n\r\n", "0\r\nX: 1\r\n\n", "0\r\nX: 1\nY: 2\r\n\r\n",
+	};
+	struct mux_pair *p = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
+		struct stream *down = request_of(p, CHUNKED_REQUEST);
+
+		raw_send(p, bodies[i]);
+		pair_expect_failure(p, down, "", FAIL_BAD_REQUEST_BODY);
+		assert_detail(down, "malformed trailer");
+		end_downstream(p);
+	}
+}
+
 static void a_post_may_be_followed_by_four_bytes_of_line_ends(void **state)
 {
 	static const struct { const char *method, *between; bool is_good; } cases[] = {
@@ -565,6 +583,7 @@ int main(void)
 		ON_A_PAIR(a_malformed_answer_says_what_was_wrong),
 		ON_A_PAIR(broken_chunks_fail_with_words_after_what_came_before),
 		ON_A_PAIR(a_trailer_section_that_is_too_long_is_refused_however_it_arrives),
+		ON_A_PAIR(a_bare_line_feed_ends_no_trailer),
 		ON_A_PAIR(a_post_may_be_followed_by_four_bytes_of_line_ends),
 		ON_A_PAIR(a_client_that_leaves_in_its_body_is_gone),
 		ON_A_PAIR(a_reset_by_the_client_is_noticed_at_once_and_when_writing),
