@@ -32,6 +32,7 @@ struct access_log {
 	pthread_cond_t called;
 	bool is_ending;
 	int is_asleep;                /* the writer waits to be called; atomic */
+	char line[ACCESS_LINE_MAX];   /* too large for a stack that is probed page by page */
 };
 
 /* Milliseconds from now, for pthread_cond_timedwait(). */
@@ -153,10 +154,9 @@ static void drop_line(struct access_log *log)
 
 void access_log_write(struct access_log *log, const struct access_record *record)
 {
-	char line[ACCESS_LINE_MAX];
-	size_t len = access_log_format(record, line);
+	size_t len = access_log_format(record, log->line);
 
-	if (!log_ring_append(log->ring, (struct str){ line, len })) {
+	if (!log_ring_append(log->ring, (struct str){ log->line, len })) {
 		drop_line(log);
 		call_writer(log);
 		return;
