@@ -144,11 +144,13 @@ static void skip_blank_lines(struct mux *mux)
 	size_t n = 0;
 	struct str bytes = input(mux);
 
-	while (n < bytes.len && n < BLANK_LIMIT && (bytes.p[n] == '\r' || bytes.p[n] == '\n'))
+	while (n < bytes.len && mux->blanks_left && (bytes.p[n] == '\r' || bytes.p[n] == '\n')) {
+		mux->blanks_left--;
 		n++;
+	}
 	consume(mux, n);
 	if (n < bytes.len)
-		mux->may_skip_blank = false;
+		mux->blanks_left = 0;
 }
 
 /* IO_OK: a head is complete (`pending` bytes), or is over its limit (0). */
@@ -160,7 +162,7 @@ static enum io await_head(struct mux *mux)
 		size_t scanned = mux->scanned;
 		enum io io;
 
-		if (mux->may_skip_blank)
+		if (mux->blanks_left)
 			skip_blank_lines(mux);
 		mux->pending = (uint32_t)http1_head_length(input(mux), &scanned);
 		mux->scanned = (uint32_t)scanned;
@@ -345,7 +347,8 @@ enum io stream_recv_head(struct stream *stream, struct arena *arena, struct http
 		return IO_OK;
 	mux->peer_minor = head->minor;
 	mux->keeps_alive = mux->keeps_alive && head->keeps_alive;
-	mux->may_skip_blank = !mux->is_upstream && str_equal(head->method, STR("POST"));
+	mux->blanks_left = !mux->is_upstream && str_equal(head->method, STR("POST")) ?
+			   BLANK_LIMIT : 0;
 	mux->in_body = (uint8_t)head->body;
 	mux->in_left = head->body == BODY_LENGTH ? head->content_length : 0;
 	mux->input = INPUT_BODY;
@@ -402,17 +405,22 @@ static bool decode_chunks(struct mux *mux, struct reason *why)
 }
 
 /* Looks for the end of the trailer section behind the decoded bytes. */
-static void find_end_of_trailers(struct mux *mux)
+static enum io find_end_of_trailers(struct mux *mux)
 {
-	struct str raw = str_sub(input(mux), mux->decoded, STR_REST);
-	size_t scanned = 0;
+	struct str raw = str_sub(input(mux), mux->decoded, TRAILERS_LIMIT);
+	ssize_t length = http1_trailers_length(raw);
 
-	if (raw.len >= 2 && raw.p[0] == '\r' && raw.p[1] == '\n')
-		mux->pending = 2;
-	else
-		mux->pending = (uint32_t)http1_head_length(raw, &scanned);
-	if (mux->pending)
+	if (length > 0) {
+		mux->pending = (uint32_t)length;
 		end_input(mux);
+	} else if (mux->decoded) {
+		return IO_OK;         /* a fault is said when what came before is gone */
+	} else if (length < 0) {
+		return refuse_body(mux, "malformed trailer");
+	} else if (raw.len == TRAILERS_LIMIT) {
+		return refuse_body(mux, "http: suspiciously long trailer after chunked body");
+	}
+	return IO_OK;
 }
 
 /* One round: decode what is here, or read more.  IO_OK: something moved on. */
@@ -426,12 +434,10 @@ static enum io advance_chunks(struct mux *mux)
 			return refuse_body(mux, why.text);
 		consume(mux, 0);
 	}
-	if (mux->input == INPUT_TRAILERS)
-		find_end_of_trailers(mux);
+	if (mux->input == INPUT_TRAILERS && (io = find_end_of_trailers(mux)) != IO_OK)
+		return io;
 	if (mux->decoded || mux->input == INPUT_DONE)
 		return IO_OK;
-	if (mux->input == INPUT_TRAILERS && input(mux).len > TRAILERS_LIMIT)
-		return refuse_body(mux, "http: suspiciously long trailer after chunked body");
 	io = fill(mux, BUF_LARGE);
 	return io == IO_OK || io == IO_AGAIN ? io : lose_body(mux);
 }
@@ -603,13 +609,22 @@ static void skip_trailers(struct mux *mux)
 	mux->pending = 0;
 }
 
+/* True if anything follows the answer.  A read that was not short leaves that
+ * open, and such a connection would not be quiet: so look. */
+static bool has_surplus(struct mux *mux)
+{
+	if (mux->in)
+		return true;
+	return mux->conn.ready & CONN_READABLE && fill(mux, BUF_SIZE) != IO_AGAIN;
+}
+
 void stream_close(struct stream *stream)
 {
 	struct mux *mux = stream->mux;
 
 	must(mux->has_stream);
 	skip_trailers(mux);
-	mux->is_dead = !stream_is_complete(stream) || (mux->is_upstream && mux->in);
+	mux->is_dead = !stream_is_complete(stream) || (mux->is_upstream && has_surplus(mux));
 	mux->has_unread = mux->is_dead && (mux->input != INPUT_DONE || mux->in);
 	if (mux->is_dead)
 		release_buffers(mux);

@@ -462,6 +462,23 @@ bool http1_parse_response(char *bytes, size_t length, struct str method, struct 
 	return true;
 }
 
+ssize_t http1_trailers_length(struct str bytes)
+{
+	size_t at = 0;
+
+	for (;;) {
+		ssize_t lf = str_find_char(str_sub(bytes, at, STR_REST), '\n');
+
+		if (lf < 0)
+			return 0;
+		if (lf == 0 || bytes.p[at + (size_t)lf - 1] != '\r')
+			return -1;
+		at += (size_t)lf + 1;
+		if (lf == 1)
+			return (ssize_t)at;
+	}
+}
+
 bool http1_parse_trailers(char *bytes, size_t length, struct http_head *trailers,
 			  struct http1_fault *fault)
 {

@@ -2,8 +2,8 @@
  * http/http1_parse.h - HTTP/1 heads and chunk framing from bytes; no I/O.  What
  * is accepted follows Gorouter (spec proxy sections 2 and 11.1), except where
  * two readers could disagree about where a message ends (19.18): Content-Length
- * together with Transfer-Encoding in a request, and a bare LF in chunk framing,
- * are refused.  Fuzzed; used by http1.c only.
+ * together with Transfer-Encoding in a request, and a bare LF in chunk framing or
+ * in trailers, are refused.  Fuzzed; used by http1.c only.
  */
 #ifndef HTTP_HTTP1_PARSE_H
 #define HTTP_HTTP1_PARSE_H
@@ -33,6 +33,10 @@ bool http1_parse_request(char *bytes, size_t length, struct http_head *head,
 /* `method` is that of the request: a HEAD has no body in its response. */
 bool http1_parse_response(char *bytes, size_t length, struct str method, struct http_head *head,
 			  struct http1_fault *fault);
+
+/* Where a trailer section ends: the length up to and including the empty line, 0
+ * if it is not there yet, -1 if a line of it ends with a bare LF. */
+ssize_t http1_trailers_length(struct str bytes);
 
 /* The fields of a trailer section that ends with an empty line. */
 bool http1_parse_trailers(char *bytes, size_t length, struct http_head *trailers,

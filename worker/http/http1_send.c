@@ -268,6 +268,23 @@ static enum io send_plain(struct stream *stream, struct str bytes, bool end, siz
 	return IO_OK;
 }
 
+/* A chunk that was announced may end before what is offered now: the rest
+ * becomes the next one at once, for nobody would be woken to offer it. */
+static enum io send_chunks(struct stream *stream, struct str bytes, bool end, size_t *taken)
+{
+	bool was_announced;
+	size_t n;
+	enum io io;
+
+	do {
+		n = 0;
+		was_announced = stream->mux->out_left > 0;
+		io = send_chunk(stream, str_sub(bytes, *taken, STR_REST), end, &n);
+		*taken += n;
+	} while (n && was_announced && !stream->mux->out_left && *taken < bytes.len);
+	return io;
+}
+
 enum io stream_send_body(struct stream *stream, struct str bytes, bool end, size_t *taken)
 {
 	struct mux *mux = stream->mux;
@@ -276,7 +293,7 @@ enum io stream_send_body(struct stream *stream, struct str bytes, bool end, size
 	if (mux->out_done)
 		return stream_flush(stream);
 	if (mux->out_body == BODY_CHUNKED && !mux->is_upgraded && mux->head_sent)
-		return send_chunk(stream, bytes, end, taken);
+		return send_chunks(stream, bytes, end, taken);
 	return send_plain(stream, bytes, end, taken);
 }
 

@@ -58,7 +58,8 @@ static void conn_on_event(struct watch *watch, uint32_t events)
 		conn->ready |= CONN_WRITABLE;
 	if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
 		conn->ready &= (uint8_t)~CONN_CONNECTING;
-	task_wake(conn->loop, conn->owner);
+	if (conn->owner)
+		task_wake(conn->loop, conn->owner);
 }
 
 static enum io broken(struct conn *conn, int error)

@@ -38,7 +38,7 @@ struct conn {
 	struct watch watch;           /* its descriptor; -1 once closed */
 	const struct conn_ops *ops;
 	struct loop *loop;            /* borrowed */
-	struct task *owner;           /* borrowed: woken on events */
+	struct task *owner;           /* borrowed: woken on events; NULL: nobody */
 	int error;                    /* errno of CONN_BROKEN; 0 if unknown */
 	uint8_t ready;                /* enum conn_ready */
 	bool is_shut;                 /* we sent FIN */
