@@ -44,9 +44,31 @@ size_t log_ring_peek(const struct log_ring *ring, const char **bytes)
 	return used < ring->size - at ? used : ring->size - at;
 }
 
+size_t log_ring_peek_lines(const struct log_ring *ring, struct str parts[2])
+{
+	const struct ring_words *words = ring->words;
+	uint64_t head = __atomic_load_n(&words->head, __ATOMIC_ACQUIRE);
+	uint64_t tail = __atomic_load_n(&words->tail, __ATOMIC_RELAXED);
+	uint64_t at = tail & (ring->size - 1), used = head - tail;
+
+	if (used > ring->size)
+		used = 0;             /* damaged by a worker gone wrong */
+	parts[0] = (struct str){ words->bytes + at, used < ring->size - at ? used : ring->size - at };
+	parts[1] = (struct str){ words->bytes, used - parts[0].len };
+	return used;
+}
+
 void log_ring_consume(struct log_ring *ring, size_t n)
 {
 	uint64_t tail = __atomic_load_n(&ring->words->tail, __ATOMIC_RELAXED);
 
 	__atomic_store_n(&ring->words->tail, tail + n, __ATOMIC_RELEASE);
+}
+
+bool log_ring_is_half_full(const struct log_ring *ring)
+{
+	uint64_t head = __atomic_load_n(&ring->words->head, __ATOMIC_RELAXED);
+	uint64_t tail = __atomic_load_n(&ring->words->tail, __ATOMIC_RELAXED);
+
+	return head - tail > ring->size / 2;
 }

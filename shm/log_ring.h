@@ -21,6 +21,13 @@ bool log_ring_append(struct log_ring *ring, struct str line);
 /* The oldest unwritten bytes, contiguous, and how many; 0: empty.  Always ends
  * at a line's end unless the ring wraps inside a line. */
 size_t log_ring_peek(const struct log_ring *ring, const char **bytes);
+
+/* All unwritten bytes, oldest first: whole lines, in two parts if the ring wraps
+ * (the second is empty otherwise).  Returns their sum. */
+size_t log_ring_peek_lines(const struct log_ring *ring, struct str parts[2]);
 void log_ring_consume(struct log_ring *ring, size_t n);
+
+/* For the producer: true if more than half of the room is taken. */
+bool log_ring_is_half_full(const struct log_ring *ring);
 
 #endif

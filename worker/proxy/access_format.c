@@ -1,0 +1,373 @@
+/*
+ * proxy/access_format.c - the access-log line (access_log.h), byte for byte as
+ * Gorouter writes it.  It runs once a request: no printf, plain runs of text are
+ * copied, and the date is made once a second.
+ *
+ * A line that does not fit is written again with a limit on each of its texts.
+ */
+#include "proxy/access_log.h"
+
+#include "base/clock.h"
+#include "base/must.h"
+#include "proxy/quote.h"
+
+#define NS_PER_S 1000000000u
+
+enum text {
+	TEXT_HOST, TEXT_METHOD, TEXT_URI, TEXT_REFERER, TEXT_USER_AGENT, TEXT_BACKEND,
+	TEXT_FORWARDED_FOR, TEXT_FORWARDED_PROTO, TEXT_REQUEST_ID, TEXT_APP_ID, TEXT_APP_INDEX,
+	TEXT_INSTANCE_ID, TEXT_ROUTER_ERROR, TEXT_COUNT
+};
+
+/* Name in the mark of a cut text, and how long it may be in a line that was too
+ * long.  The sum leaves room for the marks and all else. */
+static const struct {
+	struct str name;
+	size_t limit;
+} cuts[TEXT_COUNT] = {
+	[TEXT_HOST]            = { STR_INIT("HOST"),              600 },
+	[TEXT_METHOD]          = { STR_INIT("METHOD"),            200 },
+	[TEXT_URI]             = { STR_INIT("REQUEST-URI"),       6000 },
+	[TEXT_REFERER]         = { STR_INIT("REFERER"),           2400 },
+	[TEXT_USER_AGENT]      = { STR_INIT("USER-AGENT"),        1600 },
+	[TEXT_BACKEND]         = { STR_INIT("BACKEND"),           300 },
+	[TEXT_FORWARDED_FOR]   = { STR_INIT("X-FORWARDED-FOR"),   1600 },
+	[TEXT_FORWARDED_PROTO] = { STR_INIT("X-FORWARDED-PROTO"), 200 },
+	[TEXT_REQUEST_ID]      = { STR_INIT("VCAP-REQUEST-ID"),   200 },
+	[TEXT_APP_ID]          = { STR_INIT("APP-ID"),            300 },
+	[TEXT_APP_INDEX]       = { STR_INIT("APP-INDEX"),         100 },
+	[TEXT_INSTANCE_ID]     = { STR_INIT("INSTANCE-ID"),       300 },
+	[TEXT_ROUTER_ERROR]    = { STR_INIT("X-CF-ROUTERERROR"),  800 },
+};
+
+struct line {
+	struct quoted out;
+	bool is_cutting;
+};
+
+static void put(struct line *l, struct str s)
+{
+	quoted_put(&l->out, s);
+}
+
+static void put_number(struct line *l, uint64_t value)
+{
+	char digits[20];
+
+	put(l, (struct str){ digits, u64_format(value, digits) });
+}
+
+/* The last `width` digits of value. */
+static void digits_format(char *out, unsigned width, uint32_t value)
+{
+	while (width) {
+		out[--width] = (char)('0' + value % 10);
+		value /= 10;
+	}
+}
+
+/* --- texts --- */
+
+typedef void put_fn(struct line *l, struct str s);
+
+static void put_text_with(struct line *l, enum text which, put_fn *put_it, struct str s)
+{
+	char *end = l->out.end;
+
+	if (!l->is_cutting) {
+		put_it(l, s);
+		return;
+	}
+	if ((size_t)(end - l->out.next) > cuts[which].limit)
+		l->out.end = l->out.next + cuts[which].limit;
+	put_it(l, s);
+	l->out.end = end;
+	if (!l->out.is_full)
+		return;
+	l->out.is_full = false;
+	put(l, STR("..."));
+	put(l, cuts[which].name);
+	put(l, STR("-TOO-LONG-TO-LOG--TRUNCATED"));
+}
+
+static void put_quoted(struct line *l, struct str s)
+{
+	quote_text(&l->out, s);
+}
+
+static void put_text(struct line *l, enum text which, struct str before, struct str s)
+{
+	put(l, before);
+	if (s.len)
+		put_text_with(l, which, put_quoted, s);
+	else
+		put(l, STR("-"));
+}
+
+/* The host stands without quotes: what would break the line becomes '?'. */
+static void put_host(struct line *l, struct str host)
+{
+	char *at = l->out.next;
+
+	if (host.len > (size_t)(l->out.end - at)) {
+		host.len = (size_t)(l->out.end - at);
+		l->out.is_full = true;
+	}
+	for (size_t i = 0; i < host.len; i++) {
+		char c = host.p[i];
+
+		*at++ = c > ' ' && c < 0x7f && c != '"' && c != '\\' ? c : '?';
+	}
+	l->out.next = at;
+}
+
+/* --- the request line --- */
+
+/* A path byte that Go leaves alone when it escapes a path itself, and one that
+ * it accepts in a path that came escaped. */
+enum { PATH_KEPT = 1, PATH_ACCEPTED = 2 };
+
+static const unsigned char path_class[256] = {
+	['a' ... 'z'] = 3, ['A' ... 'Z'] = 3, ['0' ... '9'] = 3,
+	['-'] = 3, ['_'] = 3, ['.'] = 3, ['~'] = 3, ['$'] = 3, ['&'] = 3, ['+'] = 3, [','] = 3,
+	['/'] = 3, [':'] = 3, [';'] = 3, ['='] = 3, ['@'] = 3,
+	['!'] = 2, ['\''] = 2, ['('] = 2, [')'] = 2, ['*'] = 2, ['['] = 2, [']'] = 2,
+};
+
+static int hex_value(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' :
+	       ascii_lower(c) >= 'a' && ascii_lower(c) <= 'f' ? ascii_lower(c) - 'a' + 10 : -1;
+}
+
+static bool is_escape(struct str s, size_t at)
+{
+	return s.p[at] == '%' && s.len - at > 2 && hex_value(s.p[at + 1]) >= 0 &&
+	       hex_value(s.p[at + 2]) >= 0;
+}
+
+static bool path_is_escaped_well(struct str path)
+{
+	for (size_t i = 0; i < path.len; i++)
+		if (!(path_class[(unsigned char)path.p[i]] & PATH_ACCEPTED) && !is_escape(path, i))
+			return false;
+	return true;
+}
+
+/* Every byte of the decoded path, escaped anew. */
+static void put_path_anew(struct line *l, struct str path)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	for (size_t i = 0; i < path.len && !l->out.is_full; i++) {
+		unsigned char c = (unsigned char)path.p[i];
+
+		if (is_escape(path, i)) {
+			c = (unsigned char)(hex_value(path.p[i + 1]) << 4 | hex_value(path.p[i + 2]));
+			i += 2;
+		}
+		if (path_class[c] & PATH_KEPT)
+			put(l, (struct str){ (char *)&c, 1 });
+		else
+			put(l, (struct str){ (char[]){ '%', hex[c >> 4], hex[c & 15] }, 3 });
+	}
+}
+
+static void put_path(struct line *l, struct str path)
+{
+	if (str_is_empty(path))
+		put(l, STR("/"));
+	else if (path_is_escaped_well(path))
+		quote_text(&l->out, path);
+	else
+		put_path_anew(l, path);
+}
+
+/* Length of "scheme:" at the start of the target; 0 if there is none. */
+static size_t scheme_length(struct str target)
+{
+	for (size_t i = 0; i < target.len; i++) {
+		char c = ascii_lower(target.p[i]);
+		bool is_letter = c >= 'a' && c <= 'z';
+
+		if (c == ':')
+			return i ? i + 1 : 0;
+		if (!is_letter && (i == 0 || !((c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.')))
+			return 0;
+	}
+	return 0;
+}
+
+static struct str without_authority(struct str rest)
+{
+	size_t n = 0;
+
+	while (n < rest.len && rest.p[n] != '/' && rest.p[n] != '?')
+		n++;
+	return str_sub(rest, n, STR_REST);
+}
+
+static void put_uri(struct line *l, struct str target)
+{
+	ssize_t mark = str_find_char(target, '?');
+	struct str query = mark < 0 ? STR_NONE : str_sub(target, (size_t)mark, STR_REST);
+	struct str path = mark < 0 ? target : str_sub(target, 0, (size_t)mark);
+	size_t scheme = path.len && path.p[0] != '/' ? scheme_length(path) : 0;
+
+	path = str_sub(path, scheme, STR_REST);
+	if (scheme && str_has_prefix(path, STR("//")))
+		path = without_authority(str_sub(path, 2, STR_REST));
+	if (scheme && path.len && path.p[0] != '/')
+		quote_text(&l->out, path);      /* opaque, such as urn:isbn:1 */
+	else
+		put_path(l, path);
+	quote_text(&l->out, query);
+}
+
+/* CONNECT names an authority, whose path is empty. */
+static void put_connect_uri(struct line *l, struct str target)
+{
+	if (target.len && target.p[0] == '/')
+		put_uri(l, target);
+	else
+		put_uri(l, without_authority(target));
+}
+
+static void put_request_line(struct line *l, const struct access_record *r)
+{
+	if (!r->method.len && !r->target.len) {
+		put(l, STR("\"-\" "));
+		return;
+	}
+	put(l, STR("\""));
+	put_text_with(l, TEXT_METHOD, put_quoted, r->method);
+	put(l, STR(" "));
+	put_text_with(l, TEXT_URI,
+		      str_equal(r->method, STR("CONNECT")) ? put_connect_uri : put_uri, r->target);
+	put(l, STR(" HTTP/1."));
+	put_number(l, r->minor);
+	put(l, STR("\" "));
+}
+
+/* --- numbers and addresses --- */
+
+/* "[2026-11-20T12:51:21.846675894Z] ", in UTC. */
+static void put_date(struct line *l, uint64_t wall_ns)
+{
+	static __thread uint64_t cached_s = UINT64_MAX;
+	static __thread char cached[20];
+	char text[34] = "[";
+	uint64_t second = wall_ns / NS_PER_S;
+
+	if (second != cached_s) {
+		char stamp[TIMESTAMP_SIZE];
+
+		timestamp_format(second * NS_PER_S, stamp);
+		memcpy(cached, stamp, sizeof(cached));
+		cached_s = second;
+	}
+	memcpy(text + 1, cached, sizeof(cached));
+	digits_format(text + 21, 9, (uint32_t)(wall_ns % NS_PER_S));
+	memcpy(text + 30, "Z] ", 3);
+	put(l, (struct str){ text, 33 });
+}
+
+static void put_status(struct line *l, unsigned status)
+{
+	if (status)
+		put_number(l, status);
+	else
+		put(l, STR("\"-\""));
+}
+
+/* Seconds with six decimals, rounded. */
+static void put_seconds(struct line *l, int64_t ns)
+{
+	uint64_t us = ((uint64_t)ns + 500) / 1000;
+	char decimals[7] = ".";
+
+	if (ns < 0) {
+		put(l, STR("\"-\""));
+		return;
+	}
+	put_number(l, us / 1000000);
+	digits_format(decimals + 1, 6, (uint32_t)(us % 1000000));
+	put(l, (struct str){ decimals, sizeof(decimals) });
+}
+
+/* inet_ntop() goes through printf; nearly all peers are IPv4. */
+static size_t ipv4_format(const struct addr *addr, char *out)
+{
+	const unsigned char *ip = (const unsigned char *)&addr->in.sin_addr;
+	size_t n = 0;
+
+	for (int i = 0; i < 4; i++) {
+		n += u64_format(ip[i], out + n);
+		out[n++] = i < 3 ? '.' : ':';
+	}
+	return n + u64_format(addr_port(addr), out + n);
+}
+
+static void put_address(struct line *l, const struct addr *addr)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	if (!addr || !addr->len)
+		put(l, STR("-"));
+	else if (addr->sa.sa_family == AF_INET)
+		put(l, (struct str){ text, ipv4_format(addr, text) });
+	else
+		put(l, (struct str){ text, addr_format(addr, text) });
+}
+
+/* --- the line --- */
+
+static void put_head(struct line *l, const struct access_record *r)
+{
+	put_text_with(l, TEXT_HOST, put_host, r->host);
+	put(l, STR(" - "));
+	put_date(l, r->started_wall_ns);
+	put_request_line(l, r);
+	put_status(l, r->status);
+	put(l, STR(" "));
+	put_number(l, r->received_bytes);
+	put(l, STR(" "));
+	put_number(l, r->sent_bytes);
+}
+
+static void put_fields(struct line *l, const struct access_record *r)
+{
+	put_text(l, TEXT_REFERER, STR(" \""), r->referer);
+	put_text(l, TEXT_USER_AGENT, STR("\" \""), r->user_agent);
+	put(l, STR("\" \""));
+	put_address(l, r->remote);
+	put_text(l, TEXT_BACKEND, STR("\" \""), r->backend);
+	put_text(l, TEXT_FORWARDED_FOR, STR("\" x_forwarded_for:\""), r->forwarded_for);
+	put_text(l, TEXT_FORWARDED_PROTO, STR("\" x_forwarded_proto:\""), r->forwarded_proto);
+	put_text(l, TEXT_REQUEST_ID, STR("\" vcap_request_id:\""), r->request_id);
+	put(l, STR("\" response_time:"));
+	put_seconds(l, (int64_t)r->elapsed_ns);
+	put(l, STR(" gorouter_time:"));
+	put_seconds(l, r->router_ns);
+	put_text(l, TEXT_APP_ID, STR(" app_id:\""), r->app_id);
+	put_text(l, TEXT_APP_INDEX, STR("\" app_index:\""), r->app_index);
+	put_text(l, TEXT_INSTANCE_ID, STR("\" instance_id:\""), r->instance_id);
+	put_text(l, TEXT_ROUTER_ERROR, STR("\" x_cf_routererror:\""), r->router_error);
+	put(l, STR("\"\n"));
+}
+
+size_t access_log_format(const struct access_record *record, char *out, size_t cap)
+{
+	struct line line = { .out = { out, out + cap, false } };
+
+	must(cap >= ACCESS_LINE_MAX);
+	put_head(&line, record);
+	put_fields(&line, record);
+	if (line.out.is_full) {
+		line = (struct line){ .out = { out, out + cap, false }, .is_cutting = true };
+		put_head(&line, record);
+		put_fields(&line, record);
+	}
+	must(!line.out.is_full);
+	return (size_t)(line.out.next - out);
+}
