@@ -14,6 +14,7 @@ ifeq ($(origin CC),default)
 CC      := gcc
 endif
 CLANG   ?= clang
+LIB_AR  := $(if $(findstring clang,$(CC)),ar,gcc-ar)
 PYTHON  := /usr/bin/python3
 PREFIX  ?= /usr
 DESTDIR ?=
@@ -30,9 +31,13 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wfo
 HARDEN   := -fstack-protector-strong -fPIE $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2 -fstack-clash-protection -fcf-protection)
 CFLAGS   ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -D_LGPL_SOURCE -Ishm -Iworker -I. -DWYE_VERSION='"$(VERSION)"'
-ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(HARDEN) $(CFLAGS) \
+# Programs are optimised across files; tests link the same objects without that.
+LTO      := $(if $(SANITIZE)$(findstring clang,$(CC)),,-flto=auto)
+ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(HARDEN) $(CFLAGS) $(LTO) $(LTO:%=-ffat-lto-objects) \
              $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined -DWYE_SANITIZED)
-ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+PLAIN_LDFLAGS = -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+ALL_LDFLAGS = $(PLAIN_LDFLAGS) $(if $(LTO),-fno-lto)
+PROGRAM_LDFLAGS = $(PLAIN_LDFLAGS) $(LTO:%=% $(CFLAGS))
 
 # --- libraries: the walls of the house (a test or program links only what its
 # --- layer may use, so a wrong dependency does not link)
@@ -61,7 +66,7 @@ archive = $(BUILD)/lib$(1).a
 define library
 $(call archive,$(1)): $(call objects,$(LIB_$(1)))
 	@rm -f $$@
-	$$(AR) rcs $$@ $$^
+	$$(LIB_AR) rcs $$@ $$^
 endef
 $(foreach l,$(LIBS),$(eval $(call library,$(l))))
 
@@ -98,7 +103,7 @@ PROGRAMS := $(foreach p,wye wye-worker wye-registrar shm-dump,$(if $(wildcard $(
 # program(name, main file, set)
 define program
 $(BUILD)/$(1): $(call objects,$(2)) $(foreach l,$(USES_$(3)),$(call archive,$(l)))
-	$$(CC) $$(ALL_LDFLAGS) -o $$@ $(call objects,$(2)) $(foreach l,$(USES_$(3)),$(call archive,$(l))) $(LINK_$(3))
+	+$$(CC) $$(PROGRAM_LDFLAGS) -o $$@ $(call objects,$(2)) $(foreach l,$(USES_$(3)),$(call archive,$(l))) $(LINK_$(3))
 endef
 $(eval $(call program,wye,$(MAIN_wye),master))
 $(eval $(call program,wye-worker,$(MAIN_wye-worker),worker))
@@ -185,6 +190,13 @@ $(BUILD)/torture/%: $(BUILD)/tests/torture/%.o $(foreach l,shm_writer shm base,$
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(foreach l,shm_writer shm base,$(call archive,$(l))) $(LINK_shm)
 
+# Programs of the comparison with other proxies; they link nothing of ours.
+BENCH_C   := $(wildcard tests/bench/*.c)
+BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(BENCH_C))
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $<
+
 # Fuzzers: the same entry points under libFuzzer, and replayed over their seeds
 # by a plain build in `make test`.
 FUZZ_C      := $(wildcard tests/fuzz/fuzz_*.c)
@@ -240,7 +252,7 @@ model:
 
 bench:
 	$(call install,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) $(BENCH_PACKAGES))
-	+@$(MAKE) --no-print-directory -j$$(nproc) test-programs
+	+@$(MAKE) --no-print-directory -j$$(nproc) test-programs $(BENCH_BIN)
 	@$(PYTHON) tests/bench/run.py --build $(BUILD) $(BENCH)
 
 layers:

@@ -3,11 +3,16 @@
  */
 #include "endpoint.h"
 
-#include <stdio.h>
-
 size_t endpoint_format_address(const struct endpoint *endpoint, char *out, size_t cap)
 {
-	int len = snprintf(out, cap, "%.*s:%u", STR_ARG(endpoint->host), endpoint->port);
+	struct str host = str_sub(endpoint->host, 0, cap - 22);
+	char *at = out;
 
-	return len < 0 ? 0 : (size_t)len < cap ? (size_t)len : cap - 1;
+	if (host.len)
+		memcpy(at, host.p, host.len);
+	at += host.len;
+	*at++ = ':';
+	at += u64_format(endpoint->port, at);
+	*at = '\0';
+	return (size_t)(at - out);
 }

@@ -44,18 +44,17 @@ size_t log_ring_peek(const struct log_ring *ring, const char **bytes)
 	return used < ring->size - at ? used : ring->size - at;
 }
 
-size_t log_ring_peek_lines(const struct log_ring *ring, struct str parts[2])
+int log_ring_peek_all(const struct log_ring *ring, struct iovec parts[2])
 {
-	const struct ring_words *words = ring->words;
-	uint64_t head = __atomic_load_n(&words->head, __ATOMIC_ACQUIRE);
-	uint64_t tail = __atomic_load_n(&words->tail, __ATOMIC_RELAXED);
-	uint64_t at = tail & (ring->size - 1), used = head - tail;
+	uint64_t head = __atomic_load_n(&ring->words->head, __ATOMIC_ACQUIRE);
+	uint64_t tail = __atomic_load_n(&ring->words->tail, __ATOMIC_RELAXED);
+	uint64_t at = tail & (ring->size - 1), used = head - tail, first = ring->size - at;
 
-	if (used > ring->size)
-		used = 0;             /* damaged by a worker gone wrong */
-	parts[0] = (struct str){ words->bytes + at, used < ring->size - at ? used : ring->size - at };
-	parts[1] = (struct str){ words->bytes, used - parts[0].len };
-	return used;
+	if (!used || used > ring->size)
+		return 0;
+	parts[0] = (struct iovec){ ring->words->bytes + at, used < first ? used : first };
+	parts[1] = (struct iovec){ ring->words->bytes, used < first ? 0 : used - first };
+	return parts[1].iov_len ? 2 : 1;
 }
 
 void log_ring_consume(struct log_ring *ring, size_t n)

@@ -7,6 +7,8 @@
 #ifndef SHM_LOG_RING_H
 #define SHM_LOG_RING_H
 
+#include <sys/uio.h>
+
 #include "board.h"
 #include "base/str.h"
 
@@ -22,9 +24,9 @@ bool log_ring_append(struct log_ring *ring, struct str line);
  * at a line's end unless the ring wraps inside a line. */
 size_t log_ring_peek(const struct log_ring *ring, const char **bytes);
 
-/* All unwritten bytes, oldest first: whole lines, in two parts if the ring wraps
- * (the second is empty otherwise).  Returns their sum. */
-size_t log_ring_peek_lines(const struct log_ring *ring, struct str parts[2]);
+/* All unwritten bytes, in one part or in two where the ring wraps; always whole
+ * lines.  Returns the number of parts, 0: empty. */
+int log_ring_peek_all(const struct log_ring *ring, struct iovec parts[2]);
 void log_ring_consume(struct log_ring *ring, size_t n);
 
 /* For the producer: true if more than half of the room is taken. */

@@ -106,6 +106,20 @@ bool addr_equal(const struct addr *a, const struct addr *b)
 	return addr_port(a) == addr_port(b) && memcmp(x, y, 16) == 0;
 }
 
+/* Runs for every request, so without printf. */
+static size_t format_ipv4(const uint8_t ip[4], char *out)
+{
+	char *at = out;
+
+	for (int i = 0; i < 4; i++) {
+		if (i)
+			*at++ = '.';
+		at += u64_format(ip[i], at);
+	}
+	*at = '\0';
+	return (size_t)(at - out);
+}
+
 size_t addr_format_ip(const struct addr *addr, char out[ADDR_TEXT_SIZE])
 {
 	uint8_t ip[16];
@@ -117,21 +131,29 @@ size_t addr_format_ip(const struct addr *addr, char out[ADDR_TEXT_SIZE])
 	}
 	addr_to_bytes(addr, ip);
 	if (memcmp(ip, mapped_prefix, sizeof(mapped_prefix)) == 0)
-		inet_ntop(AF_INET, ip + 12, out, ADDR_TEXT_SIZE);
-	else
-		inet_ntop(AF_INET6, ip, out, ADDR_TEXT_SIZE);
+		return format_ipv4(ip + 12, out);
+	inet_ntop(AF_INET6, ip, out, ADDR_TEXT_SIZE);
 	return strlen(out);
 }
 
 size_t addr_format(const struct addr *addr, char out[ADDR_TEXT_SIZE])
 {
-	char ip[ADDR_TEXT_SIZE];
+	char ip[ADDR_TEXT_SIZE], *at = out;
+	size_t len;
 	bool is_v6;
 
 	if (!addr->len)
 		return addr_format_ip(addr, out);
-	addr_format_ip(addr, ip);
-	is_v6 = strchr(ip, ':') != NULL;
-	return (size_t)snprintf(out, ADDR_TEXT_SIZE, is_v6 ? "[%.45s]:%u" : "%.45s:%u", ip,
-				addr_port(addr));
+	len = addr_format_ip(addr, ip);
+	is_v6 = memchr(ip, ':', len) != NULL;
+	if (is_v6)
+		*at++ = '[';
+	memcpy(at, ip, len);
+	at += len;
+	if (is_v6)
+		*at++ = ']';
+	*at++ = ':';
+	at += u64_format(addr_port(addr), at);
+	*at = '\0';
+	return (size_t)(at - out);
 }

@@ -53,7 +53,13 @@ static inline char ascii_lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
-bool str_equal_nocase(struct str a, struct str b);
+bool str_same_nocase(const char *a, const char *b, size_t len);
+static inline bool str_equal_nocase(struct str a, struct str b)
+{
+	return a.len == b.len && str_same_nocase(a.p, b.p, a.len);
+}
+
+
 bool str_has_prefix(struct str s, struct str prefix);
 bool str_has_prefix_nocase(struct str s, struct str prefix);
 bool str_has_suffix(struct str s, struct str suffix);

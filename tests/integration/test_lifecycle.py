@@ -208,7 +208,8 @@ def test_a_stop_is_prompt_even_with_open_requests(router, make_backend):
 
 
 def test_routes_survive_a_bus_that_is_away_for_longer_than_the_stale_threshold(make_router, make_backend):
-    router = make_router(registrar={"stale_threshold": "2s", "prune_interval": "500ms"})
+    router = make_router(registrar={"minimum_register_interval": "1s", "droplet_stale_threshold": "2s",
+                                    "prune_interval": "1s"})
     router.register(HOST, make_backend())
     router.bus.stop()
     time.sleep(4)
@@ -222,8 +223,8 @@ def test_a_full_table_refuses_new_routes_says_so_and_goes_on_serving(make_router
     router = make_router(table={"size": "4M"})
     backend = make_backend()
     router.register(HOST, backend)
-    tags = {f"tag{i}": "x" * 200 for i in range(10)}
     for number in range(20000):
+        tags = {f"tag{i}": f"{number:0200}" for i in range(10)}
         router.bus.register(f"app-{number}.example", backend, tags=tags)
         if number % 500 == 0 and router.table.counter("table_full_refusals"):
             break

@@ -47,6 +47,34 @@ bool http_head_lists(const struct http_head *head, struct str name, struct str t
 	return false;
 }
 
+struct str http_head_join(const struct http_head *head, struct str name)
+{
+	struct http_field *field;
+	struct str all = http_head_find(head, name);
+	size_t size = 0, count = 0;
+	unsigned at = 0;
+	char *to;
+
+	while ((field = http_head_next(head, name, &at)) != NULL) {
+		size += field->value.len + 2;
+		count++;
+	}
+	if (count < 2)
+		return all;
+	all.p = to = arena_alloc(head->arena, size);
+	at = 0;
+	while ((field = http_head_next(head, name, &at)) != NULL) {
+		if (to != all.p) {
+			*to++ = ',';
+			*to++ = ' ';
+		}
+		memcpy(to, field->value.p, field->value.len);
+		to += field->value.len;
+	}
+	all.len = (size_t)(to - all.p);
+	return all;
+}
+
 void http_head_add(struct http_head *head, struct str name, struct str value)
 {
 	if (head->count == head->room) {
@@ -61,18 +89,34 @@ void http_head_add(struct http_head *head, struct str name, struct str value)
 	head->fields[head->count++] = (struct http_field){ name, value };
 }
 
-void http_head_remove(struct http_head *head, struct str name)
+/* Takes out all fields of this name from index `from` on. */
+static void remove_from(struct http_head *head, struct str name, unsigned from)
 {
-	unsigned kept = 0;
+	unsigned kept = from;
 
-	for (unsigned i = 0; i < head->count; i++)
+	for (unsigned i = from; i < head->count; i++)
 		if (!str_equal_nocase(head->fields[i].name, name))
 			head->fields[kept++] = head->fields[i];
 	head->count = kept;
 }
 
+void http_head_remove(struct http_head *head, struct str name)
+{
+	unsigned at = 0;
+
+	if (http_head_next(head, name, &at))
+		remove_from(head, name, at - 1);
+}
+
 void http_head_set(struct http_head *head, struct str name, struct str value)
 {
-	http_head_remove(head, name);
-	http_head_add(head, name, value);
+	unsigned at = 0;
+	struct http_field *field = http_head_next(head, name, &at);
+
+	if (!field) {
+		http_head_add(head, name, value);
+		return;
+	}
+	*field = (struct http_field){ name, value };
+	remove_from(head, name, at);
 }

@@ -51,10 +51,14 @@ bool http_head_has(const struct http_head *head, struct str name);
 /* True if some field of this name holds the token in its comma list. */
 bool http_head_lists(const struct http_head *head, struct str name, struct str token);
 
+/* The values of all fields of this name, in order, with ", " between them; p NULL
+ * if there is none. */
+struct str http_head_join(const struct http_head *head, struct str name);
+
 /* Name and value are borrowed: they must live as long as the arena. */
 void http_head_add(struct http_head *head, struct str name, struct str value);
 
-/* Removes all fields of this name; then adds one. */
+/* One field of this name with this value: in the place of the first, or at the end. */
 void http_head_set(struct http_head *head, struct str name, struct str value);
 void http_head_remove(struct http_head *head, struct str name);
 

@@ -8,11 +8,18 @@
 
 #include "base/mem.h"
 
-#define KEPT_FREE 256                 /* buffers that stay with us when they are free */
+/* The two usual sizes, and how many of each stay with us when they are free. */
+enum { PLAIN, LARGE, SHELVES };
+static const size_t shelf_size[SHELVES] = { [PLAIN] = BUF_SIZE, [LARGE] = BUF_LARGE };
+static const unsigned shelf_room[SHELVES] = { [PLAIN] = 256, [LARGE] = 32 };
+
+struct shelf {
+	struct buf *first;            /* owned; newest first */
+	unsigned count;
+};
 
 struct buf_pool {
-	struct buf *free_list;        /* owned: plain buffers, newest first */
-	unsigned free_count;
+	struct shelf shelves[SHELVES];
 	uint64_t used_bytes, limit_bytes;
 };
 
@@ -28,12 +35,13 @@ void buf_pool_destroy(struct buf_pool *pool)
 {
 	if (!pool)
 		return;
-	while (pool->free_list) {
-		struct buf *buf = pool->free_list;
+	for (int i = 0; i < SHELVES; i++)
+		while (pool->shelves[i].first) {
+			struct buf *buf = pool->shelves[i].first;
 
-		pool->free_list = buf->next_free;
-		free(buf);
-	}
+			pool->shelves[i].first = buf->next_free;
+			free(buf);
+		}
 	free(pool);
 }
 
@@ -42,27 +50,39 @@ uint64_t buf_pool_used(const struct buf_pool *pool)
 	return pool->used_bytes;
 }
 
-static struct buf *take_free(struct buf_pool *pool)
+/* Where buffers of this capacity are kept, or NULL. */
+static struct shelf *shelf_of(struct buf_pool *pool, size_t capacity, unsigned *room)
 {
-	struct buf *buf = pool->free_list;
+	for (int i = 0; i < SHELVES; i++)
+		if (capacity == shelf_size[i]) {
+			*room = shelf_room[i];
+			return &pool->shelves[i];
+		}
+	return NULL;
+}
+
+static struct buf *take_free(struct buf_pool *pool, size_t capacity)
+{
+	unsigned room;
+	struct shelf *shelf = shelf_of(pool, capacity, &room);
+	struct buf *buf = shelf ? shelf->first : NULL;
 
 	if (!buf)
 		return NULL;
-	pool->free_list = buf->next_free;
-	pool->free_count--;
+	shelf->first = buf->next_free;
+	shelf->count--;
 	return buf;
 }
 
 struct buf *buf_acquire(struct buf_pool *pool, size_t capacity)
 {
-	struct buf *buf = NULL;
+	struct buf *buf;
 
 	if (capacity < BUF_SIZE)
 		capacity = BUF_SIZE;
 	if (capacity > UINT32_MAX || pool->used_bytes + capacity > pool->limit_bytes)
 		return NULL;
-	if (capacity == BUF_SIZE)
-		buf = take_free(pool);
+	buf = take_free(pool, capacity);
 	if (!buf)
 		buf = mem_alloc(sizeof(*buf) + capacity);
 	buf->next_free = NULL;
@@ -74,16 +94,20 @@ struct buf *buf_acquire(struct buf_pool *pool, size_t capacity)
 
 void buf_release(struct buf_pool *pool, struct buf *buf)
 {
+	struct shelf *shelf;
+	unsigned room;
+
 	if (!buf)
 		return;
 	pool->used_bytes -= buf->capacity;
-	if (buf->capacity != BUF_SIZE || pool->free_count == KEPT_FREE) {
+	shelf = shelf_of(pool, buf->capacity, &room);
+	if (!shelf || shelf->count == room) {
 		free(buf);
 		return;
 	}
-	buf->next_free = pool->free_list;
-	pool->free_list = buf;
-	pool->free_count++;
+	buf->next_free = shelf->first;
+	shelf->first = buf;
+	shelf->count++;
 }
 
 struct buf *buf_grow(struct buf_pool *pool, struct buf *buf, size_t most)

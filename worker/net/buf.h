@@ -10,7 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BUF_SIZE 16384                /* capacity of a plain buffer */
+#define BUF_SIZE  16384               /* capacity of a plain buffer */
+#define BUF_LARGE 131072              /* for bodies that fill plain ones */
 
 struct buf_pool;
 

@@ -20,6 +20,7 @@ struct loop {
 	int epoll_fd;
 	bool is_stopping;
 	uint64_t now_ns;
+	uint64_t wall_offset_ns, offset_of_s;         /* wall clock minus ours, and when we looked */
 	struct cds_list_head queue;           /* tasks to run this turn */
 	struct timer_wheel wheel;
 	struct epoll_event events[EVENTS_PER_TURN];
@@ -46,7 +47,7 @@ void task_wake(struct loop *loop, struct task *task)
 
 void task_set_deadline(struct loop *loop, struct task *task, uint64_t deadline_ms)
 {
-	bool is_sooner = deadline_ms && deadline_ms < task->deadline_ms;
+	bool is_sooner = deadline_ms && (deadline_ms < task->deadline_ms || !task->deadline_ms);
 
 	task->deadline_ms = deadline_ms;
 	if (is_sooner)
@@ -104,6 +105,17 @@ uint64_t loop_now_ns(const struct loop *loop)
 uint64_t loop_now_ms(const struct loop *loop)
 {
 	return loop->now_ns / 1000000u;
+}
+
+uint64_t loop_wall_ns(struct loop *loop)
+{
+	uint64_t now_s = loop->now_ns / 1000000000u;
+
+	if (now_s != loop->offset_of_s) {
+		loop->wall_offset_ns = clock_wall_ns() - clock_ns();
+		loop->offset_of_s = now_s;
+	}
+	return loop->now_ns + loop->wall_offset_ns;
 }
 
 int loop_watch(struct loop *loop, struct watch *watch, uint32_t epoll_events)

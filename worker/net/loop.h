@@ -25,6 +25,9 @@ void loop_turn(struct loop *loop, int wait_ms);
 uint64_t loop_now_ms(const struct loop *loop);
 uint64_t loop_now_ns(const struct loop *loop);
 
+/* The same moment by the wall clock; its drift is followed once a second. */
+uint64_t loop_wall_ns(struct loop *loop);
+
 /* A watched descriptor; embedded in its user.  on_event runs while events are
  * collected: it may note bits and wake tasks, nothing else. */
 struct watch;

@@ -14,9 +14,9 @@
 #define NS_PER_S 1000000000u
 
 enum text {
-	TEXT_HOST, TEXT_METHOD, TEXT_URI, TEXT_REFERER, TEXT_USER_AGENT, TEXT_BACKEND,
-	TEXT_FORWARDED_FOR, TEXT_FORWARDED_PROTO, TEXT_REQUEST_ID, TEXT_APP_ID, TEXT_APP_INDEX,
-	TEXT_INSTANCE_ID, TEXT_ROUTER_ERROR, TEXT_COUNT
+	TEXT_HOST, TEXT_METHOD, TEXT_URI, TEXT_REFERER, TEXT_USER_AGENT, TEXT_REMOTE,
+	TEXT_BACKEND, TEXT_FORWARDED_FOR, TEXT_FORWARDED_PROTO, TEXT_REQUEST_ID, TEXT_APP_ID,
+	TEXT_APP_INDEX, TEXT_INSTANCE_ID, TEXT_ROUTER_ERROR, TEXT_COUNT
 };
 
 /* Name in the mark of a cut text, and how long it may be in a line that was too
@@ -25,19 +25,20 @@ static const struct {
 	struct str name;
 	size_t limit;
 } cuts[TEXT_COUNT] = {
-	[TEXT_HOST]            = { STR_INIT("HOST"),              600 },
-	[TEXT_METHOD]          = { STR_INIT("METHOD"),            200 },
-	[TEXT_URI]             = { STR_INIT("REQUEST-URI"),       6000 },
-	[TEXT_REFERER]         = { STR_INIT("REFERER"),           2400 },
-	[TEXT_USER_AGENT]      = { STR_INIT("USER-AGENT"),        1600 },
-	[TEXT_BACKEND]         = { STR_INIT("BACKEND"),           300 },
-	[TEXT_FORWARDED_FOR]   = { STR_INIT("X-FORWARDED-FOR"),   1600 },
-	[TEXT_FORWARDED_PROTO] = { STR_INIT("X-FORWARDED-PROTO"), 200 },
-	[TEXT_REQUEST_ID]      = { STR_INIT("VCAP-REQUEST-ID"),   200 },
-	[TEXT_APP_ID]          = { STR_INIT("APP-ID"),            300 },
-	[TEXT_APP_INDEX]       = { STR_INIT("APP-INDEX"),         100 },
-	[TEXT_INSTANCE_ID]     = { STR_INIT("INSTANCE-ID"),       300 },
-	[TEXT_ROUTER_ERROR]    = { STR_INIT("X-CF-ROUTERERROR"),  800 },
+	[TEXT_HOST]            = { STR_INIT("HOST"),              2000 },
+	[TEXT_METHOD]          = { STR_INIT("METHOD"),            1000 },
+	[TEXT_URI]             = { STR_INIT("REQUEST-URI"),       24000 },
+	[TEXT_REFERER]         = { STR_INIT("REFERER"),           10000 },
+	[TEXT_USER_AGENT]      = { STR_INIT("USER-AGENT"),        8000 },
+	[TEXT_REMOTE]          = { STR_INIT("REMOTE"),            400 },
+	[TEXT_BACKEND]         = { STR_INIT("BACKEND"),           400 },
+	[TEXT_FORWARDED_FOR]   = { STR_INIT("X-FORWARDED-FOR"),   8000 },
+	[TEXT_FORWARDED_PROTO] = { STR_INIT("X-FORWARDED-PROTO"), 1000 },
+	[TEXT_REQUEST_ID]      = { STR_INIT("VCAP-REQUEST-ID"),   1000 },
+	[TEXT_APP_ID]          = { STR_INIT("APP-ID"),            1000 },
+	[TEXT_APP_INDEX]       = { STR_INIT("APP-INDEX"),         400 },
+	[TEXT_INSTANCE_ID]     = { STR_INIT("INSTANCE-ID"),       1000 },
+	[TEXT_ROUTER_ERROR]    = { STR_INIT("X-CF-ROUTERERROR"),  2000 },
 };
 
 struct line {
@@ -45,7 +46,8 @@ struct line {
 	bool is_cutting;
 };
 
-static void put(struct line *l, struct str s)
+/* Always inline, so that literals become plain stores. */
+static inline __attribute__((always_inline)) void put(struct line *l, struct str s)
 {
 	quoted_put(&l->out, s);
 }
@@ -95,10 +97,13 @@ static void put_quoted(struct line *l, struct str s)
 	quote_text(&l->out, s);
 }
 
-static void put_text(struct line *l, enum text which, struct str before, struct str s)
+static inline __attribute__((always_inline)) void put_text(struct line *l, enum text which,
+							   struct str before, struct str s)
 {
 	put(l, before);
-	if (s.len)
+	if (s.len && !l->is_cutting)
+		quote_text(&l->out, s);
+	else if (s.len)
 		put_text_with(l, which, put_quoted, s);
 	else
 		put(l, STR("-"));
@@ -249,7 +254,7 @@ static void put_request_line(struct line *l, const struct access_record *r)
 	put(l, STR("\" "));
 }
 
-/* --- numbers and addresses --- */
+/* --- numbers --- */
 
 /* "[2026-11-20T12:51:21.846675894Z] ", in UTC. */
 static void put_date(struct line *l, uint64_t wall_ns)
@@ -295,31 +300,6 @@ static void put_seconds(struct line *l, int64_t ns)
 	put(l, (struct str){ decimals, sizeof(decimals) });
 }
 
-/* inet_ntop() goes through printf; nearly all peers are IPv4. */
-static size_t ipv4_format(const struct addr *addr, char *out)
-{
-	const unsigned char *ip = (const unsigned char *)&addr->in.sin_addr;
-	size_t n = 0;
-
-	for (int i = 0; i < 4; i++) {
-		n += u64_format(ip[i], out + n);
-		out[n++] = i < 3 ? '.' : ':';
-	}
-	return n + u64_format(addr_port(addr), out + n);
-}
-
-static void put_address(struct line *l, const struct addr *addr)
-{
-	char text[ADDR_TEXT_SIZE];
-
-	if (!addr || !addr->len)
-		put(l, STR("-"));
-	else if (addr->sa.sa_family == AF_INET)
-		put(l, (struct str){ text, ipv4_format(addr, text) });
-	else
-		put(l, (struct str){ text, addr_format(addr, text) });
-}
-
 /* --- the line --- */
 
 static void put_head(struct line *l, const struct access_record *r)
@@ -339,8 +319,7 @@ static void put_fields(struct line *l, const struct access_record *r)
 {
 	put_text(l, TEXT_REFERER, STR(" \""), r->referer);
 	put_text(l, TEXT_USER_AGENT, STR("\" \""), r->user_agent);
-	put(l, STR("\" \""));
-	put_address(l, r->remote);
+	put_text(l, TEXT_REMOTE, STR("\" \""), r->remote);
 	put_text(l, TEXT_BACKEND, STR("\" \""), r->backend);
 	put_text(l, TEXT_FORWARDED_FOR, STR("\" x_forwarded_for:\""), r->forwarded_for);
 	put_text(l, TEXT_FORWARDED_PROTO, STR("\" x_forwarded_proto:\""), r->forwarded_proto);
@@ -356,15 +335,14 @@ static void put_fields(struct line *l, const struct access_record *r)
 	put(l, STR("\"\n"));
 }
 
-size_t access_log_format(const struct access_record *record, char *out, size_t cap)
+size_t access_log_format(const struct access_record *record, char out[ACCESS_LINE_MAX])
 {
-	struct line line = { .out = { out, out + cap, false } };
+	struct line line = { .out = { out, out + ACCESS_LINE_MAX, false } };
 
-	must(cap >= ACCESS_LINE_MAX);
 	put_head(&line, record);
 	put_fields(&line, record);
 	if (line.out.is_full) {
-		line = (struct line){ .out = { out, out + cap, false }, .is_cutting = true };
+		line = (struct line){ { out, out + ACCESS_LINE_MAX, false }, .is_cutting = true };
 		put_head(&line, record);
 		put_fields(&line, record);
 	}

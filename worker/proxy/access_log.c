@@ -44,6 +44,7 @@ struct access_log {
 	pthread_t thread;
 	uint32_t phase;               /* enum phase; futex word */
 	bool is_stopping;             /* atomic */
+	char line[ACCESS_LINE_MAX];   /* loop; too large for a stack that is probed page by page */
 };
 
 static void phase_wait(struct access_log *log, enum phase phase)
@@ -67,15 +68,12 @@ static void phase_wake(struct access_log *log)
 /* One write of all that is there: lines of two workers never mix, because each
  * write is whole lines appended to the file.  Only a file that takes less than
  * it was given (a full disk) can tear one. */
-static ssize_t write_some(struct log_ring *ring, const struct str parts[2])
+static ssize_t write_some(struct log_ring *ring, const struct iovec *parts, int count)
 {
-	struct iovec iov[2];
 	ssize_t n;
 
-	for (int i = 0; i < 2; i++)
-		iov[i] = (struct iovec){ (void *)parts[i].p, parts[i].len };
 	do
-		n = writev(PROCESS_FD_ACCESS_LOG, iov, parts[1].len ? 2 : 1);
+		n = writev(PROCESS_FD_ACCESS_LOG, parts, count);
 	while (n < 0 && errno == EINTR);
 	if (n > 0)
 		log_ring_consume(ring, (size_t)n);
@@ -94,12 +92,13 @@ static void report_trouble(struct access_log *log, int error)
 /* Writes what is there, once, and says what to do next. */
 static enum phase write_lines(struct access_log *log)
 {
-	struct str parts[2];
+	struct iovec parts[2];
+	int count = log_ring_peek_all(log->ring, parts);
 	ssize_t n;
 
-	if (!log_ring_peek_lines(log->ring, parts))
+	if (!count)
 		return PHASE_IDLE;
-	n = write_some(log->ring, parts);
+	n = write_some(log->ring, parts, count);
 	if (n > 0)
 		return PHASE_NAP;
 	report_trouble(log, n < 0 ? errno : ENOSPC);
@@ -169,14 +168,13 @@ static void count_drop(struct access_log *log)
 
 void access_log_write(struct access_log *log, const struct access_record *record)
 {
-	char line[ACCESS_LINE_MAX];
 	enum phase phase;
-	size_t n;
+	size_t len;
 
 	if (!log)
 		return;
-	n = access_log_format(record, line, sizeof(line));
-	if (log_ring_append(log->ring, (struct str){ line, n }))
+	len = access_log_format(record, log->line);
+	if (log_ring_append(log->ring, (struct str){ log->line, len }))
 		counter_add(log->counters, COUNTER_access_log_lines, 1);
 	else
 		count_drop(log);

@@ -1,53 +1,51 @@
 /*
- * proxy/access_log.h - one line per finished exchange, in Gorouter's format
- * (spec proxy 14.2).  The exchange fills a struct access_record; the line goes
- * into this worker's ring on the board (shm/log_ring.h), and one thread of the
- * worker takes it from there to the file.  Never blocks the loop: when the ring
- * is full the line is dropped and counted.
+ * proxy/access_log.h - one line for each request, in Gorouter's format (spec
+ * proxy section 14).  Lines go into this worker's ring on the board and from
+ * there to the file by a thread of their own, so that a slow disk stalls no
+ * request; what a killed worker leaves in its ring, the master writes.
  */
 #ifndef PROXY_ACCESS_LOG_H
 #define PROXY_ACCESS_LOG_H
 
-#include "base/addr.h"
 #include "base/str.h"
 #include "board.h"
 
-/* All texts are borrowed for the call; empty ones are written as "-". */
+/* Everything borrowed for the call.  Empty texts are written as "-". */
 struct access_record {
-	struct str host;              /* the Host field as received, with its port */
-	struct str method, target;    /* as received; both empty: no request line was understood */
-	struct str referer, user_agent, forwarded_for, forwarded_proto, request_id;
-	struct str router_error;      /* X-Cf-RouterError of the response */
-	struct str backend;           /* "ip:port" of the last endpoint tried */
-	struct str app_id, app_index, instance_id;
+	struct str host, method, target;
 	uint8_t minor;                /* HTTP/1.minor */
-	unsigned status;              /* 0: none was sent */
-	const struct addr *remote;    /* NULL: not to be logged */
-	uint64_t received_bytes, sent_bytes;  /* bodies, without framing */
-	uint64_t started_wall_ns;     /* clock_wall_ns() at the request's first byte */
-	uint64_t elapsed_ns;          /* until the response was complete */
-	int64_t router_ns;            /* elapsed without the backend's share; -1: unknown */
+	unsigned status;              /* 0: "-" */
+	struct str referer, user_agent, forwarded_for, forwarded_proto, request_id;
+	struct str backend;           /* "ip:port" of the last endpoint tried */
+	struct str app_id, app_index, instance_id, router_error;
+	struct str remote;            /* "ip:port" of the client */
+	uint64_t received_bytes, sent_bytes;  /* of bodies */
+	uint64_t started_wall_ns;
+	uint64_t elapsed_ns;          /* response_time */
+	int64_t router_ns;            /* gorouter_time; -1: "-" */
 };
 
-/* The longest line; texts that would make it longer are cut short and say so. */
-#define ACCESS_LINE_MAX 16384
+/* The longest line.  One that would be longer has its texts cut, which say so, as
+ * Gorouter's do: "...USER-AGENT-TOO-LONG-TO-LOG--TRUNCATED". */
+#define ACCESS_LINE_MAX 65536
 
-/* Writes the line with its newline, and returns its length.  Always one whole,
- * well-formed line.  `cap` is at least ACCESS_LINE_MAX. */
-size_t access_log_format(const struct access_record *record, char *out, size_t cap);
+/* The line with its newline; its length, at most ACCESS_LINE_MAX.  Always one
+ * well-formed line, whatever bytes the texts hold. */
+size_t access_log_format(const struct access_record *record, char out[ACCESS_LINE_MAX]);
 
-/* Starts the writer of this worker's lines.  They go to PROCESS_FD_ACCESS_LOG,
- * whatever file is behind that number at the time.  NULL: none was inherited
- * (no access log is configured), or the thread could not be started (logged).
- * `slot` and `counters` are this worker's own. */
 struct access_log;
+
+/* Lines go to PROCESS_FD_ACCESS_LOG, whatever file is behind that number at the
+ * moment.  `slot` and `counters` (its row) are this worker's.  NULL: no such
+ * descriptor was inherited (no access log is configured), or the thread could
+ * not be started, which is logged. */
 struct access_log *access_log_create(struct board *board, unsigned slot, uint64_t *counters);
 
-/* Hands over one line.  NULL: does nothing. */
+/* Never blocks; a line that finds no room is counted as dropped.  NULL: nothing. */
 void access_log_write(struct access_log *log, const struct access_record *record);
 
-/* Writes what is left, for at most a second; what could not be written stays on
- * the board, where the master takes it from.  NULL is allowed. */
+/* Writes what is left, for at most a second; the rest stays on the board, where
+ * the master takes it from.  NULL is allowed. */
 void access_log_destroy(struct access_log *log);
 
 #endif

@@ -16,9 +16,9 @@ struct quoted {
 };
 
 /* Appends the bytes as they are, all or none. */
-static inline void quoted_put(struct quoted *out, struct str bytes)
+static inline __attribute__((always_inline)) void quoted_put(struct quoted *out, struct str bytes)
 {
-	if (out->is_full || bytes.len > (size_t)(out->end - out->next)) {
+	if (__builtin_expect(out->is_full, 0) || bytes.len > (size_t)(out->end - out->next)) {
 		out->is_full = true;
 		return;
 	}

@@ -14,8 +14,6 @@
 #include "proxy/access_log.h"
 #include "tests/unit/fixture/shm_table.h"
 
-static struct addr client;
-
 /* 2026-11-20T12:51:21.846675894Z */
 #define STARTED_NS 1795179081846675894ull
 
@@ -23,7 +21,7 @@ static struct access_record example(void)
 {
 	return (struct access_record){
 		.host = STR("app.test"), .method = STR("GET"), .target = STR("/"), .minor = 1,
-		.status = 200, .sent_bytes = 2, .user_agent = STR("ua"), .remote = &client,
+		.status = 200, .sent_bytes = 2, .user_agent = STR("ua"), .remote = STR("127.0.0.1:33778"),
 		.backend = STR("127.0.0.1:39577"), .forwarded_for = STR("127.0.0.1"),
 		.forwarded_proto = STR("http"), .started_wall_ns = STARTED_NS,
 		.request_id = STR("f87d971a-59f1-4c4d-5462-d5bbc74b6896"),
@@ -36,7 +34,7 @@ static struct access_record example(void)
 static const char *line_of(const struct access_record *record)
 {
 	static char line[ACCESS_LINE_MAX + 1];
-	size_t n = access_log_format(record, line, ACCESS_LINE_MAX);
+	size_t n = access_log_format(record, line);
 
 	assert_true(n > 0 && n <= ACCESS_LINE_MAX);
 	line[n] = '\0';
@@ -152,25 +150,21 @@ static void a_host_cannot_break_the_line(void **state)
 	assert_true(strncmp(line_of(&record), "a?b?c??:80 - [", 14) == 0);
 }
 
-static void times_are_rounded_and_an_ipv6_peer_is_bracketed(void **state)
+static void times_are_seconds_rounded_to_six_decimals(void **state)
 {
 	struct access_record record = example();
-	struct addr peer;
 
 	(void)state;
-	assert_true(addr_from_ip(STR("2001:db8::1"), 65535, &peer));
-	record.remote = &peer;
 	record.elapsed_ns = 61000000499ull;
 	record.router_ns = 999999500;
 	record.minor = 0;
 	assert_non_null(strstr(line_of(&record), "\"GET / HTTP/1.0\" "));
-	assert_non_null(strstr(line_of(&record), " \"[2001:db8::1]:65535\" "));
 	assert_non_null(strstr(line_of(&record), " response_time:61.000000 gorouter_time:1.000000 "));
 }
 
 static void an_overlong_line_is_cut_inside_its_texts_only(void **state)
 {
-	static char much[40000];
+	static char much[100000];
 	struct access_record record = example();
 	const char *line;
 
@@ -190,7 +184,7 @@ static void an_overlong_line_is_cut_inside_its_texts_only(void **state)
 	much[0] = '/';
 	record.target = (struct str){ much, sizeof(much) };
 	assert_non_null(strstr(line_of(&record), "xx...REQUEST-URI-TOO-LONG-TO-LOG--TRUNCATED HTTP/1.1\" 200 "));
-	record.target.len = 12000;
+	record.target.len = 60000;
 	assert_null(strstr(line_of(&record), "TRUNCATED"));
 }
 
@@ -334,15 +328,15 @@ static void what_could_not_be_written_stays_on_the_board(void **state)
 	int full = open("/dev/full", O_WRONLY);
 	struct access_record record = example();
 	struct access_log *log;
-	struct str parts[2];
+	struct iovec parts[2];
 
 	dup2(full, PROCESS_FD_ACCESS_LOG);
 	close(full);
 	log = access_log_create(w->table->board, SLOT_WORKER, w->counters);
 	access_log_write(log, &record);
 	access_log_destroy(log);
-	assert_int_equal(log_ring_peek_lines(log_ring_of(w->table->board, SLOT_WORKER), parts),
-			 strlen(line_of(&record)));
+	assert_int_equal(log_ring_peek_all(log_ring_of(w->table->board, SLOT_WORKER), parts), 1);
+	assert_int_equal(parts[0].iov_len, strlen(line_of(&record)));
 }
 
 static void *write_raw(void *arg)
@@ -400,7 +394,7 @@ int main(void)
 		cmocka_unit_test(the_target_is_rendered_as_go_renders_a_parsed_one),
 		cmocka_unit_test(texts_are_quoted_as_go_quotes),
 		cmocka_unit_test(a_host_cannot_break_the_line),
-		cmocka_unit_test(times_are_rounded_and_an_ipv6_peer_is_bracketed),
+		cmocka_unit_test(times_are_seconds_rounded_to_six_decimals),
 		cmocka_unit_test(an_overlong_line_is_cut_inside_its_texts_only),
 		WRITING(lines_reach_the_file_soon_and_all_of_them_by_the_end),
 		WRITING(a_replaced_descriptor_is_written_from_then_on),
@@ -410,6 +404,5 @@ int main(void)
 		WRITING(without_a_descriptor_there_is_no_log_and_writing_is_nothing),
 	};
 
-	addr_from_ip(STR("127.0.0.1"), 33778, &client);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,79 @@
+/*
+ * proxy/exchange.h - one client request and everything done to answer it.  It
+ * joins two streams and knows no HTTP version.  One task; both streams and its
+ * deadline wake it; one function moves it forward (exchange.c).
+ */
+#ifndef PROXY_EXCHANGE_H
+#define PROXY_EXCHANGE_H
+
+#include "proxy/downstream.h"
+#include "proxy/proxy.h"
+#include "proxy/relay.h"
+#include "proxy/request_id.h"
+
+enum exchange_state {
+	X_ADMIT,                      /* the request: head, policy */
+	X_PICK,                       /* an endpoint for the next attempt */
+	X_CONNECT,                    /* to it, and send the head */
+	X_AWAIT_HEAD,                 /* its answer, while the request body goes out */
+	X_RELAY,                      /* the bodies, both ways */
+	X_RESPOND,                    /* an answer of our own */
+	X_SETTLE,                     /* what is left of the request body is read and dropped */
+	X_FINISH,
+	X_STATES,
+};
+
+enum step {
+	ADVANCE,                      /* x->state says what comes now */
+	WAIT,                         /* a stream or the deadline will wake us */
+	OVER,                         /* the exchange is gone */
+};
+
+struct exchange {
+	struct task task;             /* woken by both streams and by the deadline */
+	struct proxy *proxy;          /* borrowed */
+	struct downstream *downstream;        /* borrowed: lives until after x_finish() */
+	struct stream *down;          /* owned until x_finish() */
+	struct attempt attempt;       /* its stream is owned; NULL outside CONNECT..RELAY */
+	enum exchange_state state;
+	enum exchange_state timed_state;      /* the one that the deadline belongs to */
+	struct exchange *next_spare;
+
+	struct http_head request, response;
+	struct relay upload, download;        /* the bodies, one direction each */
+	struct replay replay;
+	struct str local_body;        /* of an answer of our own */
+	bool is_response_begun;       /* a final head went to the client */
+	bool is_picked;               /* `endpoint` counts one more in flight */
+	bool has_endpoint;            /* `endpoint` is of the last attempt */
+	bool is_monitor;              /* asked on a status port: not logged, not counted */
+	bool expects_continue;        /* the client waits for a 100 before its body */
+	bool was_cut;                 /* the client did not get a whole answer */
+	bool is_recorded;             /* in counters and access log */
+	uint8_t interim_count;
+	uint32_t dropped_bytes;       /* of the request body, after the answer */
+	unsigned attempts;            /* begun */
+	enum failure failure;         /* of the last attempt, or what ended it all */
+	struct tried tried;           /* endpoints of this exchange that failed */
+	struct str failure_text;      /* what happened, in Gorouter's words */
+	struct str peer, peer_ip;     /* of the client, "ip:port" and "ip", in the arena */
+
+	uint64_t began_ns, began_wall_ns;     /* head complete */
+	uint64_t app_began_ns, app_ended_ns;  /* first attempt; end of the last; 0: never */
+	char request_id[REQUEST_ID_SIZE];
+	struct endpoint endpoint;     /* our copy; the table may have moved on */
+	struct arena arena;           /* owns all text of both heads */
+	char block[6144];             /* where the arena begins */
+};
+
+/* Takes the stream over.  The exchange owns itself and ends by itself; with
+ * downstream_release() its downstream may accept the next. */
+struct exchange *exchange_create(struct proxy *proxy, struct downstream *downstream,
+				 struct stream *stream);
+
+/* Cuts it off at once: the drain is over. */
+void exchange_cut(struct exchange *exchange);
+
+void exchange_free_spare(struct proxy *proxy);
+
+#endif

@@ -1,0 +1,85 @@
+/*
+ * proxy/respond.c - answers of our own.
+ */
+#include "proxy/respond.h"
+
+#include "http/status_text.h"
+
+/* Of a request body that nobody will read: so much is dropped to keep the
+ * connection (spec proxy section 2). */
+#define DROPPED_BODY_MAX 262144
+
+/* The rest of the request is small enough to be read and dropped. */
+static bool can_keep_connection(const struct exchange *x)
+{
+	uint64_t left = stream_body_left(x->down);
+
+	return !left || (!x->expects_continue && left <= DROPPED_BODY_MAX);
+}
+
+static void begin(struct exchange *x, unsigned status, struct str body)
+{
+	struct http_head *head = &x->response;
+
+	http_head_init(head, &x->arena);
+	head->status = status;
+	head->reason = http_status_text(status, &x->arena);
+	head->body = body.len && !str_equal(x->request.method, STR("HEAD")) ? BODY_LENGTH :
+									      BODY_NONE;
+	head->has_length = true;
+	head->content_length = body.len;
+	head->keeps_alive = can_keep_connection(x);
+	x->local_body = body;
+	x->state = X_RESPOND;
+}
+
+void respond_add(struct exchange *x, struct str name, struct str value)
+{
+	http_head_add(&x->response, name, value);
+}
+
+enum step respond_text(struct exchange *x, unsigned status, struct str body)
+{
+	begin(x, status, body);
+	respond_add(x, STR("Date"), arena_copy(&x->arena, proxy_date(x->proxy)));
+	return ADVANCE;
+}
+
+enum step respond_failure(struct exchange *x, unsigned status, struct str router_error,
+			  struct str body)
+{
+	respond_text(x, status, arena_format(&x->arena, "%.*s\n", STR_ARG(body)));
+	respond_add(x, STR("Content-Type"), STR("text/plain; charset=utf-8"));
+	respond_add(x, STR("X-Content-Type-Options"), STR("nosniff"));
+	if (router_error.len)
+		respond_add(x, STR("X-Cf-Routererror"), router_error);
+	return ADVANCE;
+}
+
+enum step respond_error(struct exchange *x, unsigned status, struct str router_error,
+			struct str message)
+{
+	struct str reason = http_status_text(status, &x->arena);
+
+	return respond_failure(x, status, router_error,
+			       arena_format(&x->arena, "%u %.*s: %.*s", status, STR_ARG(reason),
+					    STR_ARG(message)));
+}
+
+enum step respond_refusal(struct exchange *x, unsigned status, struct str words)
+{
+	struct http_head *head = &x->response;
+	struct str reason = http_status_text(status, &x->arena);
+	struct str body;
+
+	if (words.len && status != 501)
+		reason = arena_format(&x->arena, "%.*s: %.*s", STR_ARG(reason), STR_ARG(words));
+	body = status == 417 ? STR_NONE : status == 501 ? words :
+	       arena_format(&x->arena, "%u %.*s", status, STR_ARG(reason));
+	begin(x, status, body);
+	head->reason = reason;
+	head->body = BODY_UNTIL_CLOSE;
+	head->has_length = head->keeps_alive = false;
+	respond_add(x, STR("Content-Type"), STR("text/plain; charset=utf-8"));
+	return ADVANCE;
+}

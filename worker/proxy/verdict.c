@@ -1,0 +1,188 @@
+/*
+ * proxy/verdict.c - the table of failures, and their texts.
+ */
+#include "proxy/verdict.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/must.h"
+#include "counters.h"
+
+#define TEXT_MAX 256
+
+static const char bad_gateway[] =
+	"502 Bad Gateway: Registered endpoint failed to handle the request.";
+
+#define BAD_GATEWAY bad_gateway, COUNTER_bad_gateways
+#define BAD_REQUEST "400 Bad Request", COUNTER_malformed_requests
+#define CANCELLED   "499 Request Cancelled", COUNTER_client_disconnects
+#define TIMED_OUT   "408 Request Timeout", -1
+#define UNAVAILABLE "503 Service Unavailable", -1
+
+/* Short names for the table. */
+enum {
+	NEVER = RETRY_NEVER, IF_REPLAYABLE = RETRY_IF_REPLAYABLE, ALWAYS = RETRY_ALWAYS,
+	NONE = MARK_NONE, FAILED = MARK_FAILED,
+};
+
+static const struct verdict verdicts[FAIL_COUNT] = {
+	/*                             name                    status  retry        endpoint  answer */
+	[FAIL_NONE]               = { "none",                    502, NEVER,         NONE,   BAD_GATEWAY },
+	[FAIL_CONNECT]            = { "connect_failed",          502, ALWAYS,        FAILED, BAD_GATEWAY },
+	[FAIL_CONNECT_TIMEOUT]    = { "connect_timeout",         502, ALWAYS,        FAILED, BAD_GATEWAY },
+	[FAIL_RESOLVE]            = { "resolve_failed",          502, ALWAYS,        FAILED, BAD_GATEWAY },
+	[FAIL_LOCAL]              = { "local_fault",             502, ALWAYS,        NONE,   BAD_GATEWAY },
+	[FAIL_STALE]              = { "stale_connection",        502, IF_REPLAYABLE, NONE,   BAD_GATEWAY },
+	[FAIL_RESET_BEFORE_HEAD]  = { "reset_before_response",   502, IF_REPLAYABLE, FAILED, BAD_GATEWAY },
+	[FAIL_EOF_BEFORE_HEAD]    = { "closed_before_response",  502, IF_REPLAYABLE, NONE,   BAD_GATEWAY },
+	[FAIL_WRITE]              = { "request_not_written",     502, IF_REPLAYABLE, NONE,   BAD_GATEWAY },
+	[FAIL_TRUNCATED_HEAD]     = { "truncated_response_head", 502, NEVER,         NONE,   BAD_GATEWAY },
+	[FAIL_BAD_RESPONSE]       = { "malformed_response",      502, NEVER,         NONE,   BAD_GATEWAY },
+	[FAIL_RESPONSE_TOO_LARGE] = { "response_head_too_large", 502, NEVER,         NONE,   BAD_GATEWAY },
+	[FAIL_RESPONSE_TIMEOUT]   = { "response_timeout",        502, NEVER,         NONE,   BAD_GATEWAY },
+	[FAIL_TRUNCATED_BODY]     = { "truncated_response_body", 502, NEVER,         NONE,   BAD_GATEWAY },
+	[FAIL_BAD_BODY]           = { "malformed_response_body", 502, NEVER,         NONE,   BAD_GATEWAY },
+	[FAIL_IDLE_TIMEOUT]       = { "idle_timeout",            502, NEVER,         NONE,   BAD_GATEWAY },
+	[FAIL_BAD_REQUEST]        = { "malformed_request",       400, NEVER,         NONE,   BAD_REQUEST },
+	[FAIL_BAD_REQUEST_BODY]   = { "malformed_request_body",  502, NEVER,         NONE,   BAD_GATEWAY },
+	[FAIL_CLIENT_GONE]        = { "client_disconnected",     499, NEVER,         NONE,   CANCELLED },
+	[FAIL_CLIENT_TIMEOUT]     = { "client_timeout",          408, NEVER,         NONE,   TIMED_OUT },
+	[FAIL_NO_ENDPOINT]        = { "no_endpoint_left",        502, NEVER,         NONE,   BAD_GATEWAY },
+	[FAIL_DRAINED]            = { "drained",                 503, NEVER,         NONE,   UNAVAILABLE },
+	[FAIL_OVERLOAD]           = { "worker_overloaded",       503, NEVER,         NONE,   UNAVAILABLE },
+};
+
+const struct verdict *verdict_of(enum failure failure)
+{
+	must(failure < FAIL_COUNT);
+	return &verdicts[failure];
+}
+
+bool verdict_allows_retry(enum failure failure, bool is_replayable)
+{
+	uint8_t retry = verdict_of(failure)->retry;
+
+	return retry == RETRY_ALWAYS || (retry == RETRY_IF_REPLAYABLE && is_replayable);
+}
+
+/* Errors as Go spells them: operators search for these words. */
+static const char *go_error(int error)
+{
+	switch (error) {
+	case ETIMEDOUT:
+		return "connection timed out";
+	case ECONNREFUSED:
+		return "connection refused";
+	case ECONNRESET:
+		return "connection reset by peer";
+	case EPIPE:
+		return "broken pipe";
+	case EHOSTUNREACH:
+		return "no route to host";
+	case ENETUNREACH:
+		return "network is unreachable";
+	case EADDRNOTAVAIL:
+		return "cannot assign requested address";
+	case EMFILE:
+		return "too many open files";
+	case ENFILE:
+		return "too many open files in system";
+	case ENOMEM:
+		return "cannot allocate memory";
+	case ENOBUFS:
+		return "no buffer space available";
+	case EACCES:
+		return "permission denied";
+	default:
+		return "connection refused";
+	}
+}
+
+static void format_route(const struct failure_facts *facts, char *out, size_t cap)
+{
+	char local[ADDR_TEXT_SIZE] = "", remote[ADDR_TEXT_SIZE] = "";
+
+	if (facts->local && facts->local->len)
+		addr_format(facts->local, local);
+	if (facts->remote && facts->remote->len)
+		addr_format(facts->remote, remote);
+	snprintf(out, cap, "%s->%s", local, remote[0] ? remote : facts->backend);
+}
+
+static const char *or_else(const char *text, const char *other)
+{
+	return text && text[0] ? text : other;
+}
+
+static int format_local(const struct failure_facts *f, char *out)
+{
+	return snprintf(out, TEXT_MAX, "dial tcp %s: connect: %s", f->backend, go_error(f->error));
+}
+
+static int format_text(enum failure failure, const struct failure_facts *f, char *out)
+{
+	char route[2 * ADDR_TEXT_SIZE + 300];
+
+	format_route(f, route, sizeof(route));
+	switch (failure) {
+	case FAIL_CONNECT:
+	case FAIL_LOCAL:
+		return format_local(f, out);
+	case FAIL_CONNECT_TIMEOUT:
+		return snprintf(out, TEXT_MAX, "dial tcp %s: i/o timeout", f->backend);
+	case FAIL_RESOLVE:
+		return snprintf(out, TEXT_MAX, "dial tcp: lookup %.*s: no such host",
+				STR_ARG(f->host_name));
+	case FAIL_STALE:
+		return snprintf(out, TEXT_MAX, "http: server closed idle connection");
+	case FAIL_RESET_BEFORE_HEAD:
+		return snprintf(out, TEXT_MAX, "read tcp %s: read: %s", route,
+				go_error(f->error ? f->error : ECONNRESET));
+	case FAIL_EOF_BEFORE_HEAD:
+		return snprintf(out, TEXT_MAX, "EOF");
+	case FAIL_WRITE:
+		return snprintf(out, TEXT_MAX, "write tcp %s: write: %s", route,
+				go_error(f->error ? f->error : EPIPE));
+	case FAIL_TRUNCATED_HEAD:
+	case FAIL_TRUNCATED_BODY:
+		return snprintf(out, TEXT_MAX, "unexpected EOF");
+	case FAIL_BAD_RESPONSE:
+		return snprintf(out, TEXT_MAX, "%s%s",
+				f->detail && str_has_prefix(str_of(f->detail), STR("net/http")) ? "" :
+				"net/http: HTTP/1.x transport connection broken: ",
+				or_else(f->detail, "malformed HTTP response"));
+	case FAIL_RESPONSE_TOO_LARGE:
+		return snprintf(out, TEXT_MAX, "net/http: HTTP/1.x transport connection broken: "
+				"net/http: server response headers exceeded the limit; aborted");
+	case FAIL_RESPONSE_TIMEOUT:
+	case FAIL_IDLE_TIMEOUT:
+		return snprintf(out, TEXT_MAX, "context deadline exceeded");
+	case FAIL_BAD_BODY:
+	case FAIL_BAD_REQUEST_BODY:
+		return snprintf(out, TEXT_MAX, "%s", or_else(f->detail, "malformed chunked encoding"));
+	case FAIL_CLIENT_GONE:
+	case FAIL_CLIENT_TIMEOUT:
+	case FAIL_DRAINED:
+		return snprintf(out, TEXT_MAX, "context canceled");
+	case FAIL_NO_ENDPOINT:
+		return snprintf(out, TEXT_MAX, "No endpoints available");
+	default:
+		return snprintf(out, TEXT_MAX, "%s", verdict_of(failure)->name);
+	}
+}
+
+struct str verdict_describe(struct arena *arena, enum failure failure,
+			    const struct failure_facts *facts)
+{
+	char *text = arena_alloc(arena, TEXT_MAX);
+	int len = format_text(failure, facts, text);
+
+	if (len >= TEXT_MAX)
+		len = TEXT_MAX - 1;
+	for (int i = 0; i < len; i++)
+		if (text[i] < 0x20 || text[i] > 0x7e)
+			text[i] = '?';
+	return (struct str){ text, (size_t)len };
+}

@@ -1,0 +1,194 @@
+/*
+ * upstream/balancer.c - one endpoint out of a route's pool.
+ */
+#include "upstream/balancer.h"
+
+#include <unistd.h>
+
+#include "base/process.h"
+#include "counters.h"
+
+/* One choice among the entries of a pool. */
+struct choice {
+	const struct balancer *balancer;
+	const struct route *route;
+	const struct tried *tried;
+	uint32_t now_tick, failed_ticks;
+	bool only_own_zone, skips_failed;
+	bool saw_any, saw_untried;    /* why nothing was chosen */
+};
+
+#define MS_PER_TICK 100
+
+static bool is_failed(const struct choice *c, uint32_t row)
+{
+	uint32_t failed_at = live_failed_at(c->balancer->board, row);
+
+	return failed_at && c->now_tick - failed_at < c->failed_ticks;
+}
+
+static bool is_overloaded(const struct choice *c, uint32_t row)
+{
+	uint64_t most = c->balancer->settings->max_conns;
+
+	return most && live_in_flight(c->balancer->board, row) >= most;
+}
+
+/* The inst of entry `i` if it may be chosen, or NULL. */
+static const struct inst *eligible(struct choice *c, unsigned i)
+{
+	uint32_t last_seen;
+	const struct inst *inst = route_entry(c->balancer->routes, c->route, i, &last_seen);
+
+	if (!inst)
+		return NULL;
+	c->saw_any = true;
+	if (tried_has(c->tried, inst_serial(inst)))
+		return NULL;
+	c->saw_untried = true;
+	if (c->only_own_zone &&
+	    !str_equal(inst_zone(inst), str_of(c->balancer->settings->zone)))
+		return NULL;
+	if (c->skips_failed && is_failed(c, inst_row(inst)))
+		return NULL;
+	return is_overloaded(c, inst_row(inst)) ? NULL : inst;
+}
+
+/* The next one after the last choice; holes in the pool do not favour their
+ * neighbours. */
+static const struct inst *choose_round_robin(struct choice *c)
+{
+	unsigned capacity = route_capacity(c->route);
+	uint32_t *cursor = route_cursor(c->balancer->routes, c->route);
+
+	for (unsigned n = 0; n < capacity; n++) {
+		unsigned i = (*cursor + n) % capacity;
+		const struct inst *inst = eligible(c, i);
+
+		if (inst) {
+			*cursor = i + 1;
+			return inst;
+		}
+	}
+	return NULL;
+}
+
+/* The least busy one; a start that moves on breaks ties. */
+static const struct inst *choose_least_connection(struct choice *c)
+{
+	unsigned capacity = route_capacity(c->route), least = 0;
+	const struct inst *best = NULL;
+	uint32_t start = (*route_cursor(c->balancer->routes, c->route))++;
+
+	for (unsigned n = 0; n < capacity; n++) {
+		const struct inst *inst = eligible(c, (start + n) % capacity);
+		unsigned in_flight;
+
+		if (!inst)
+			continue;
+		in_flight = live_in_flight(c->balancer->board, inst_row(inst));
+		if (!best || in_flight < least) {
+			best = inst;
+			least = in_flight;
+		}
+	}
+	return best;
+}
+
+static const struct inst *choose(struct choice *c)
+{
+	enum endpoint_balancing option = route_balancing(c->route);
+	bool least = option == BALANCE_DEFAULT ? c->balancer->settings->algorithm == 1 :
+						 option == BALANCE_LEAST_CONNECTION;
+
+	return least ? choose_least_connection(c) : choose_round_robin(c);
+}
+
+/* Everybody has failed: better one of them than none.  Gorouter forgets the
+ * marks then, and so do we. */
+static void forget_failures(struct choice *c)
+{
+	for (unsigned i = 0; i < route_capacity(c->route); i++) {
+		uint32_t last_seen;
+		const struct inst *inst = route_entry(c->balancer->routes, c->route, i,
+						      &last_seen);
+
+		if (inst)
+			live_clear_failed(c->balancer->board, inst_row(inst));
+	}
+	c->skips_failed = false;
+}
+
+static const struct inst *choose_in_order_of_preference(struct choice *c)
+{
+	const struct inst *inst = choose(c);
+
+	if (!inst && c->only_own_zone) {
+		c->only_own_zone = false;
+		inst = choose(c);
+	}
+	if (!inst && c->saw_untried) {
+		forget_failures(c);
+		inst = choose(c);
+	}
+	return inst;
+}
+
+static enum pick pick_from(struct choice *c, struct endpoint *out)
+{
+	const struct inst *inst = choose_in_order_of_preference(c);
+
+	if (!inst)
+		return !c->saw_any ? PICK_NO_ENDPOINT :
+		       !c->saw_untried ? PICK_EXHAUSTED : PICK_OVERLOADED;
+	if (!inst_copy(inst, out))
+		return PICK_NO_ENDPOINT;
+	return live_begin(c->balancer->board, out->row, c->balancer->slot) ? PICK_OK :
+									     PICK_OVERLOADED;
+}
+
+enum pick balancer_pick(struct balancer *b, const struct route_key *key, const struct tried *tried,
+			unsigned attempt, uint64_t now_ms, struct endpoint *out)
+{
+	struct choice c = {
+		.balancer = b, .tried = tried, .skips_failed = true,
+		.now_tick = table_tick(b->table, now_ms),
+		.failed_ticks = (uint32_t)(b->settings->failed_ms / MS_PER_TICK),
+		.only_own_zone = b->settings->zone_preference == 1 && attempt == 1,
+	};
+	enum pick pick = PICK_NO_ROUTE;
+
+	route_read_begin(b->routes);
+	switch (route_find(b->routes, key, &c.route)) {
+	case ROUTE_NONE:
+		break;
+	case ROUTE_EMPTY:
+		pick = PICK_NO_ENDPOINT;
+		break;
+	case ROUTE_FOUND:
+		pick = pick_from(&c, out);
+		break;
+	}
+	route_read_end(b->routes);    /* no table pointer is used below this line */
+	return pick;
+}
+
+void balancer_release(struct balancer *b, const struct endpoint *endpoint)
+{
+	live_end(b->board, endpoint->row, b->slot);
+}
+
+void balancer_mark_failed(struct balancer *b, const struct endpoint *endpoint,
+			  enum failure failure, int error, uint64_t now_ms)
+{
+	struct endpoint_event event = {
+		.kind = EVENT_FAILED, .row = endpoint->row, .serial = endpoint->serial,
+		.failure = failure, .error = (uint32_t)error,
+	};
+	uint32_t tick = table_tick(b->table, now_ms);
+
+	live_mark_failed(b->board, endpoint->row, tick ? tick : 1);
+	counter_add(b->counters, COUNTER_endpoint_failures, 1);
+	if (write(PROCESS_FD_EVENTS, &event, sizeof(event)) != (ssize_t)sizeof(event))
+		counter_add(b->counters, COUNTER_endpoint_events_dropped, 1);
+}

@@ -1,0 +1,121 @@
+/*
+ * upstream/pool.c - idle upstream connections: a hash of targets, and one list
+ * in the order of last use.
+ */
+#include "upstream/pool.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+
+#define BUCKETS 1024                  /* a power of two */
+
+struct idle {
+	struct task task;             /* woken by its connection and by its deadline */
+	struct pool *pool;            /* borrowed */
+	struct mux *mux;              /* owned */
+	struct target target;
+	struct cds_list_head in_bucket, in_use_order;
+};
+
+struct pool {
+	struct loop *loop;            /* borrowed */
+	struct hash_key key;
+	unsigned count, most;
+	struct cds_list_head use_order;       /* last used first */
+	struct cds_list_head buckets[BUCKETS];        /* last used first */
+};
+
+struct pool *pool_create(struct loop *loop, unsigned idle_max)
+{
+	struct pool *pool = mem_zalloc(sizeof(*pool));
+
+	pool->loop = loop;
+	pool->key = hash_key_random();
+	pool->most = idle_max;
+	CDS_INIT_LIST_HEAD(&pool->use_order);
+	for (unsigned i = 0; i < BUCKETS; i++)
+		CDS_INIT_LIST_HEAD(&pool->buckets[i]);
+	return pool;
+}
+
+static struct cds_list_head *bucket_of(struct pool *pool, const struct target *target)
+{
+	uint8_t bytes[18];
+	uint16_t port = addr_port(&target->addr);
+
+	addr_to_bytes(&target->addr, bytes);
+	memcpy(bytes + 16, &port, sizeof(port));
+	return &pool->buckets[hash_bytes(&pool->key, bytes, sizeof(bytes)) % BUCKETS];
+}
+
+/* Out of the pool; its mux is the caller's. */
+static struct mux *let_go(struct idle *idle)
+{
+	struct mux *mux = idle->mux;
+
+	cds_list_del(&idle->in_bucket);
+	cds_list_del(&idle->in_use_order);
+	idle->pool->count--;
+	task_fini(idle->pool->loop, &idle->task);
+	mux_set_owner(mux, NULL);
+	loop_defer_free(idle->pool->loop, idle);
+	return mux;
+}
+
+static void idle_run(struct task *task)
+{
+	struct idle *idle = caa_container_of(task, struct idle, task);
+
+	if (task_is_due(idle->pool->loop, task) || !mux_is_quiet(idle->mux))
+		mux_destroy(let_go(idle));
+}
+
+void pool_destroy(struct pool *pool)
+{
+	if (!pool)
+		return;
+	while (!cds_list_empty(&pool->use_order))
+		mux_destroy(let_go(cds_list_first_entry(&pool->use_order, struct idle,
+							in_use_order)));
+	free(pool);
+}
+
+struct mux *pool_take(struct pool *pool, const struct target *target)
+{
+	struct cds_list_head *bucket = bucket_of(pool, target);
+	struct idle *idle, *next;
+
+	cds_list_for_each_entry_safe(idle, next, bucket, in_bucket) {
+		struct mux *mux;
+
+		if (!target_equal(&idle->target, target))
+			continue;
+		mux = let_go(idle);
+		if (mux_is_quiet(mux))
+			return mux;
+		mux_destroy(mux);
+	}
+	return NULL;
+}
+
+void pool_add(struct pool *pool, const struct target *target, struct mux *mux, uint64_t idle_ms)
+{
+	struct idle *idle = mem_alloc(sizeof(*idle));
+
+	if (pool->count >= pool->most && pool->count)
+		mux_destroy(let_go(cds_list_entry(pool->use_order.prev, struct idle,
+						  in_use_order)));
+	*idle = (struct idle){ .pool = pool, .mux = mux, .target = *target };
+	task_init(&idle->task, idle_run);
+	cds_list_add(&idle->in_bucket, bucket_of(pool, target));
+	cds_list_add(&idle->in_use_order, &pool->use_order);
+	pool->count++;
+	mux_set_owner(mux, &idle->task);
+	task_set_deadline(pool->loop, &idle->task, loop_now_ms(pool->loop) + idle_ms);
+}
+
+unsigned pool_count(const struct pool *pool)
+{
+	return pool->count;
+}

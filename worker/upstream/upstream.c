@@ -1,0 +1,145 @@
+/*
+ * upstream/upstream.c - attempts.
+ */
+#include "upstream/upstream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "counters.h"
+#include "upstream/pool.h"
+
+#define KEEP_ALIVE_MARGIN_MS 1000     /* we stop using a connection so much earlier */
+
+struct upstream {
+	struct loop *loop;            /* borrowed */
+	struct buf_pool *bufs;        /* borrowed */
+	uint64_t *counters;           /* this worker's row */
+	const struct upstream_settings *settings;     /* borrowed */
+	struct pool *pool;            /* owned */
+	struct resolver *resolver;    /* owned */
+};
+
+struct upstream *upstream_create(struct loop *loop, struct buf_pool *bufs, uint64_t *counters,
+				 const struct upstream_settings *settings)
+{
+	struct upstream *u = mem_zalloc(sizeof(*u));
+
+	*u = (struct upstream){ .loop = loop, .bufs = bufs, .counters = counters,
+				.settings = settings };
+	u->pool = pool_create(loop, (unsigned)settings->max_idle);
+	u->resolver = resolver_create(loop);
+	return u;
+}
+
+void upstream_destroy(struct upstream *upstream)
+{
+	if (!upstream)
+		return;
+	pool_destroy(upstream->pool);
+	resolver_destroy(upstream->resolver);
+	free(upstream);
+}
+
+static enum failure resolve(struct upstream *u, const struct endpoint *endpoint, struct task *task,
+			    struct attempt *attempt, enum io *io)
+{
+	if (!(endpoint->flags & ENDPOINT_HOST_IS_NAME)) {
+		addr_from_bytes(endpoint->ip, endpoint->port, &attempt->target.addr);
+		return FAIL_NONE;
+	}
+	*io = resolver_find(u->resolver, endpoint->host, endpoint->port, task,
+			    &attempt->target.addr, &attempt->error);
+	attempt->is_resolving = *io == IO_AGAIN;
+	return *io == IO_ERROR ? FAIL_RESOLVE : FAIL_NONE;
+}
+
+static bool is_local_fault(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
+	       error == EADDRNOTAVAIL;
+}
+
+static enum failure fail_connect(struct attempt *attempt, int error)
+{
+	attempt->error = error;
+	return is_local_fault(error) ? FAIL_LOCAL : FAIL_CONNECT;
+}
+
+static enum failure find_or_connect(struct upstream *u, struct task *task, struct attempt *attempt)
+{
+	struct mux *mux = pool_take(u->pool, &attempt->target);
+
+	attempt->is_reused = mux != NULL;
+	if (!mux)
+		mux = mux_create_upstream(u->loop, u->bufs, &attempt->target.addr, task,
+					  &u->settings->mux);
+	if (!mux)
+		return fail_connect(attempt, errno);
+	counter_add(u->counters,
+		    attempt->is_reused ? COUNTER_upstream_reuses : COUNTER_upstream_connects, 1);
+	attempt->stream = mux_open(mux, task);
+	return FAIL_NONE;
+}
+
+enum failure upstream_open(struct upstream *u, const struct endpoint *endpoint, struct task *task,
+			   struct attempt *attempt, enum io *io)
+{
+	enum failure failure;
+	struct conn *conn;
+
+	*io = IO_OK;
+	if (!attempt->stream) {
+		failure = resolve(u, endpoint, task, attempt, io);
+		if (failure || *io == IO_AGAIN)
+			return failure;
+		failure = find_or_connect(u, task, attempt);
+		if (failure)
+			return failure;
+	}
+	if (mux_is_connecting(attempt->stream->mux)) {
+		*io = IO_AGAIN;
+		return FAIL_NONE;
+	}
+	conn = mux_conn(attempt->stream->mux);
+	if (!attempt->is_reused && conn->ready & CONN_BROKEN)
+		return fail_connect(attempt, conn->error);
+	return FAIL_NONE;
+}
+
+static uint64_t idle_limit(const struct upstream *u, const struct attempt *attempt)
+{
+	uint64_t limit = u->settings->idle_timeout_ms;
+
+	return attempt->idle_ms && attempt->idle_ms < limit ? attempt->idle_ms : limit;
+}
+
+void upstream_close(struct upstream *u, struct attempt *attempt, struct task *task)
+{
+	struct mux *mux;
+
+	if (attempt->is_resolving)
+		resolver_forget(u->resolver, task);
+	attempt->is_resolving = false;
+	if (!attempt->stream)
+		return;
+	mux = attempt->stream->mux;
+	stream_close(attempt->stream);
+	attempt->stream = NULL;
+	if (mux_is_quiet(mux))
+		pool_add(u->pool, &attempt->target, mux, idle_limit(u, attempt));
+	else
+		mux_destroy(mux);
+}
+
+void upstream_note_keep_alive(struct attempt *attempt, struct str value)
+{
+	struct str item;
+	uint64_t seconds;
+
+	while (str_next_item(&value, ',', &item))
+		if (str_has_prefix_nocase(item, STR("timeout=")) &&
+		    str_parse_u64(str_sub(item, 8, STR_REST), &seconds) && seconds < 86400)
+			attempt->idle_ms = seconds * 1000 > 2 * KEEP_ALIVE_MARGIN_MS ?
+				seconds * 1000 - KEEP_ALIVE_MARGIN_MS : seconds * 500;
+}

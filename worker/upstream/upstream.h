@@ -1,0 +1,50 @@
+/*
+ * upstream/upstream.h - from an endpoint to an open stream: reuse a connection
+ * or make one.  An attempt yields a stream or a failure; who tries again, and
+ * where, is the exchange's business.
+ */
+#ifndef UPSTREAM_UPSTREAM_H
+#define UPSTREAM_UPSTREAM_H
+
+#include "endpoint.h"
+#include "http/mux.h"
+#include "net/resolver.h"
+#include "upstream/target.h"
+
+struct upstream_settings {
+	uint64_t connect_timeout_ms;  /* resolving and connecting, each attempt */
+	uint64_t idle_timeout_ms;     /* an unused connection is closed after that */
+	uint64_t max_idle;            /* unused connections of this worker, to all endpoints */
+	struct mux_settings mux;      /* limits of response heads */
+};
+
+struct upstream;
+
+struct upstream *upstream_create(struct loop *loop, struct buf_pool *bufs, uint64_t *counters,
+				 const struct upstream_settings *settings);
+void upstream_destroy(struct upstream *upstream);
+
+/* One try.  Zeroed before the first upstream_open(). */
+struct attempt {
+	struct target target;
+	struct stream *stream;        /* owned; NULL before and after */
+	uint64_t idle_ms;             /* the endpoint's own idle limit, learned; 0 unknown */
+	int error;                    /* errno behind a failure, or 0 */
+	bool is_resolving;
+	bool is_reused;               /* its connection has carried a stream before */
+};
+
+/* Call again when woken, until the attempt has a stream that is connected.
+ * FAIL_NONE: it has; or it has not yet, then *io is IO_AGAIN.  Otherwise why
+ * not, with attempt->error set; then close it. */
+enum failure upstream_open(struct upstream *upstream, const struct endpoint *endpoint,
+			   struct task *task, struct attempt *attempt, enum io *io);
+
+/* Ends the stream; the connection goes back to the pool if the exchange was
+ * complete, and is closed otherwise.  Harmless without a stream. */
+void upstream_close(struct upstream *upstream, struct attempt *attempt, struct task *task);
+
+/* Notes what the endpoint says about its idle limit ("Keep-Alive: timeout=5"). */
+void upstream_note_keep_alive(struct attempt *attempt, struct str value);
+
+#endif

@@ -1,0 +1,13 @@
+/*
+ * worker/worker.h - one worker process: attach, serve, drain, end.
+ */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include "worker/config.h"
+
+/* Serves until it is told to go.  0, or -errno with a reason: the contract with
+ * the master, or the shared objects, are not as they must be. */
+int worker_run(const struct worker_config *config, struct reason *reason);
+
+#endif
