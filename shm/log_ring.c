@@ -63,3 +63,11 @@ void log_ring_consume(struct log_ring *ring, size_t n)
 
 	__atomic_store_n(&ring->words->tail, tail + n, __ATOMIC_RELEASE);
 }
+
+bool log_ring_is_half_full(const struct log_ring *ring)
+{
+	uint64_t head = __atomic_load_n(&ring->words->head, __ATOMIC_RELAXED);
+	uint64_t tail = __atomic_load_n(&ring->words->tail, __ATOMIC_RELAXED);
+
+	return head - tail > ring->size / 2;
+}

@@ -23,9 +23,13 @@ bool log_ring_append(struct log_ring *ring, struct str line);
 /* The oldest unwritten bytes, contiguous, and how many; 0: empty.  Always ends
  * at a line's end unless the ring wraps inside a line. */
 size_t log_ring_peek(const struct log_ring *ring, const char **bytes);
+
 /* All unwritten bytes, in one part or in two where the ring wraps; always whole
  * lines.  Returns the number of parts, 0: empty. */
 int log_ring_peek_all(const struct log_ring *ring, struct iovec parts[2]);
 void log_ring_consume(struct log_ring *ring, size_t n);
+
+/* For the producer: true if more than half of the room is taken. */
+bool log_ring_is_half_full(const struct log_ring *ring);
 
 #endif

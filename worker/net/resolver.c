@@ -135,6 +135,12 @@ struct resolver *resolver_create(struct loop *loop)
 	return r;
 }
 
+int resolver_use_servers(struct resolver *resolver, const char *servers)
+{
+	return resolver->channel &&
+	       ares_set_servers_ports_csv(resolver->channel, servers) == ARES_SUCCESS ? 0 : -EINVAL;
+}
+
 static void wake_all(struct name *name)
 {
 	struct waiter *waiter, *next;

@@ -14,6 +14,10 @@ struct resolver;
 struct resolver *resolver_create(struct loop *loop);
 void resolver_destroy(struct resolver *resolver);     /* NULL is allowed; nobody waits */
 
+/* Asks these ("10.0.0.1:53,10.0.0.2:53") instead of those of /etc/resolv.conf.
+ * 0, or -EINVAL. */
+int resolver_use_servers(struct resolver *resolver, const char *servers);
+
 /* IO_OK: *out is the address.  IO_AGAIN: not known yet, the task is woken when it
  * is; ask again then.  IO_ERROR: there is none, *error is ENOENT, or ETIMEDOUT
  * if nobody answered. */

@@ -1,306 +1,280 @@
 /*
- * proxy/access_format.c - the text of an access-log line, byte for byte as
- * Gorouter writes it.  Runs for every request: no printf, no allocation.
+ * proxy/access_format.c - the access-log line (access_log.h), byte for byte as
+ * Gorouter writes it.  It runs once a request: no printf, plain runs of text are
+ * copied, and the date is made once a second.
+ *
+ * A line that does not fit is written again with a limit on each of its texts.
  */
-#include <time.h>
-
 #include "proxy/access_log.h"
 
-/* Room for each text as written; together below ACCESS_LINE_MAX. */
-enum { URI_MAX = 20000, LONG_MAX_BYTES = 10000, SHORT_MAX = 1100 };
+#include "base/clock.h"
+#include "base/must.h"
+#include "proxy/quote.h"
 
-/* Where the line grows; callers keep within the budgets above. */
-struct line {
-	char *at;
+#define NS_PER_S 1000000000u
+
+enum text {
+	TEXT_HOST, TEXT_METHOD, TEXT_URI, TEXT_REFERER, TEXT_USER_AGENT, TEXT_REMOTE,
+	TEXT_BACKEND, TEXT_FORWARDED_FOR, TEXT_FORWARDED_PROTO, TEXT_REQUEST_ID, TEXT_APP_ID,
+	TEXT_APP_INDEX, TEXT_INSTANCE_ID, TEXT_ROUTER_ERROR, TEXT_COUNT
 };
 
-static inline void put(struct line *l, struct str s)
+/* Name in the mark of a cut text, and how long it may be in a line that was too
+ * long.  The sum leaves room for the marks and all else. */
+static const struct {
+	struct str name;
+	size_t limit;
+} cuts[TEXT_COUNT] = {
+	[TEXT_HOST]            = { STR_INIT("HOST"),              2000 },
+	[TEXT_METHOD]          = { STR_INIT("METHOD"),            1000 },
+	[TEXT_URI]             = { STR_INIT("REQUEST-URI"),       24000 },
+	[TEXT_REFERER]         = { STR_INIT("REFERER"),           10000 },
+	[TEXT_USER_AGENT]      = { STR_INIT("USER-AGENT"),        8000 },
+	[TEXT_REMOTE]          = { STR_INIT("REMOTE"),            400 },
+	[TEXT_BACKEND]         = { STR_INIT("BACKEND"),           400 },
+	[TEXT_FORWARDED_FOR]   = { STR_INIT("X-FORWARDED-FOR"),   8000 },
+	[TEXT_FORWARDED_PROTO] = { STR_INIT("X-FORWARDED-PROTO"), 1000 },
+	[TEXT_REQUEST_ID]      = { STR_INIT("VCAP-REQUEST-ID"),   1000 },
+	[TEXT_APP_ID]          = { STR_INIT("APP-ID"),            1000 },
+	[TEXT_APP_INDEX]       = { STR_INIT("APP-INDEX"),         400 },
+	[TEXT_INSTANCE_ID]     = { STR_INIT("INSTANCE-ID"),       1000 },
+	[TEXT_ROUTER_ERROR]    = { STR_INIT("X-CF-ROUTERERROR"),  2000 },
+};
+
+struct line {
+	struct quoted out;
+	bool is_cutting;
+};
+
+/* Always inline, so that literals become plain stores. */
+static inline __attribute__((always_inline)) void put(struct line *l, struct str s)
 {
-	if (s.len)
-		memcpy(l->at, s.p, s.len);
-	l->at += s.len;
-}
-
-#define PUT(l, literal) put(l, STR(literal))
-
-static void put_hex(struct line *l, const char *prefix, uint32_t value, int digits)
-{
-	static const char hex[] = "0123456789abcdef";
-
-	*l->at++ = prefix[0];
-	*l->at++ = prefix[1];
-	for (int i = digits - 1; i >= 0; i--)
-		*l->at++ = hex[value >> (4 * i) & 15];
-}
-
-/* What a byte may be, so that long texts are looked through at one load a byte. */
-enum { QUOTED = 1, IN_PATH = 2, IN_ESCAPED_PATH = 4 };
-
-static uint8_t classes[256];
-
-__attribute__((constructor)) static void fill_classes(void)
-{
-	for (unsigned c = 0x20; c < 0x7f; c++) {
-		bool is_alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-				(c >= 'a' && c <= 'z');
-
-		if (c != '"' && c != '\\')
-			classes[c] |= QUOTED;
-		if (is_alnum || strchr("-_.~$&+,/:;=@", (int)c))
-			classes[c] |= IN_PATH | IN_ESCAPED_PATH;
-		else if (strchr("!'()*[]%", (int)c))
-			classes[c] |= IN_ESCAPED_PATH;
-	}
-}
-
-/* True if one of eight bytes is a control, a quote, a backslash or not ASCII. */
-static bool has_special(uint64_t eight)
-{
-	const uint64_t ones = 0x0101010101010101ull, tops = 0x80 * ones;
-	uint64_t quotes = eight ^ '"' * ones, slashes = eight ^ '\\' * ones;
-
-	return ((eight - 0x20 * ones) | (quotes - ones) | (slashes - ones) | (eight + ones) |
-		eight) & tops;
-}
-
-/* The length of the run of such bytes at the start. */
-static size_t run_of(struct str s, uint8_t class)
-{
-	size_t n = 0;
-
-	for (uint64_t eight; class == QUOTED && s.len - n >= sizeof(eight); n += sizeof(eight)) {
-		memcpy(&eight, s.p + n, sizeof(eight));
-		if (has_special(eight))
-			break;
-	}
-	while (n < s.len && classes[(unsigned char)s.p[n]] & class)
-		n++;
-	return n;
-}
-
-/* Decodes one character; returns its bytes, 0 if they are not UTF-8. */
-static unsigned decode_utf8(const unsigned char *p, size_t len, uint32_t *rune)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	unsigned n = p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : p[0] >= 0xe0 ? 3 : p[0] >= 0xc2 ? 2 : 0;
-
-	if (p[0] >= 0xf5 || !n || n > len)
-		return 0;
-	*rune = p[0] & (0xffu >> (n + 1));
-	for (unsigned i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		*rune = *rune << 6 | (p[i] & 0x3f);
-	}
-	if (*rune < least[n] || *rune > 0x10ffff || (*rune >= 0xd800 && *rune <= 0xdfff))
-		return 0;
-	return n;
-}
-
-/* Controls, spaces, format characters, private use and noncharacters are not
- * printable to Go; what Unicode has not assigned yet we take for printable. */
-static bool is_printable(uint32_t rune)
-{
-	static const struct { uint32_t from, to; } ranges[] = {
-		{ 0x7f, 0xa0 }, { 0xad, 0xad }, { 0x600, 0x605 }, { 0x61c, 0x61c },
-		{ 0x6dd, 0x6dd }, { 0x70f, 0x70f }, { 0x1680, 0x1680 }, { 0x180e, 0x180e },
-		{ 0x2000, 0x200f }, { 0x2028, 0x202f }, { 0x205f, 0x206f }, { 0x3000, 0x3000 },
-		{ 0xe000, 0xf8ff }, { 0xfeff, 0xfeff }, { 0xfff0, 0xfffb }, { 0xfffe, 0xffff },
-		{ 0xe0000, 0x10ffff },
-	};
-
-	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
-		if (rune >= ranges[i].from && rune <= ranges[i].to)
-			return false;
-	return true;
-}
-
-static void put_control(struct line *l, unsigned char c)
-{
-	static const char letters[] = "abtnvfr";      /* 7 to 13 */
-
-	if (c == '"' || c == '\\') {
-		*l->at++ = '\\';
-		*l->at++ = (char)c;
-	} else if (c >= 7 && c <= 13) {
-		*l->at++ = '\\';
-		*l->at++ = letters[c - 7];
-	} else {
-		put_hex(l, "\\x", c, 2);
-	}
-}
-
-/* One character that is not plain; returns the bytes that were taken. */
-static size_t put_special(struct line *l, const char *p, size_t len)
-{
-	const unsigned char *bytes = (const unsigned char *)p;
-	uint32_t rune;
-	unsigned n;
-
-	if (bytes[0] < 0x80) {
-		put_control(l, bytes[0]);
-		return 1;
-	}
-	n = decode_utf8(bytes, len, &rune);
-	if (!n) {
-		put_hex(l, "\\x", bytes[0], 2);
-		return 1;
-	}
-	if (is_printable(rune))
-		put(l, (struct str){ p, n });
-	else if (rune < 0x10000)
-		put_hex(l, "\\u", rune, 4);
-	else
-		put_hex(l, "\\U", rune, 8);
-	return n;
-}
-
-/* The text as Go quotes it, without the quotes, in at most `most` bytes. */
-static void put_escaped(struct line *l, struct str s, size_t most)
-{
-	const char *stop = l->at + most - 10; /* one more special character fits */
-
-	while (s.len && l->at < stop) {
-		size_t room = (size_t)(stop - l->at);
-		size_t run = run_of(str_sub(s, 0, room), QUOTED);
-
-		put(l, str_sub(s, 0, run));
-		s = str_sub(s, run, STR_REST);
-		if (s.len && run < room)
-			s = str_sub(s, put_special(l, s.p, s.len), STR_REST);
-	}
-}
-
-static void put_quoted(struct line *l, struct str s, size_t most)
-{
-	*l->at++ = '"';
-	if (s.len)
-		put_escaped(l, s, most);
-	else
-		*l->at++ = '-';
-	*l->at++ = '"';
-}
-
-static unsigned hex_digit(char c)
-{
-	return c <= '9' ? (unsigned)(c - '0') : (unsigned)(ascii_lower(c) - 'a' + 10);
-}
-
-/* A path that is not a valid escaping is decoded and escaped anew, as Go's URL
- * does; the parser has made sure that every '%' has two digits. */
-static void put_path(struct line *l, struct str path)
-{
-	const char *stop = l->at + URI_MAX / 2;
-
-	if (run_of(path, IN_ESCAPED_PATH) == path.len) {
-		put(l, str_sub(path, 0, URI_MAX / 2));
-		return;
-	}
-	for (size_t i = 0; i < path.len && l->at < stop; i++) {
-		unsigned char c = (unsigned char)path.p[i];
-
-		if (c == '%' && i + 2 < path.len) {
-			c = (unsigned char)(hex_digit(path.p[i + 1]) << 4 | hex_digit(path.p[i + 2]));
-			i += 2;
-		}
-		if (classes[c] & IN_PATH) {
-			*l->at++ = (char)c;
-			continue;
-		}
-		*l->at++ = '%';
-		*l->at++ = "0123456789ABCDEF"[c >> 4];
-		*l->at++ = "0123456789ABCDEF"[c & 15];
-	}
-}
-
-/* Path and query of a target, without scheme and authority. */
-static void split_target(const struct access_record *r, struct str *path, struct str *query)
-{
-	struct str target = r->target;
-	ssize_t mark;
-
-	if (str_equal(r->method, STR("CONNECT")) && target.len && target.p[0] != '/')
-		target = STR("/");
-	mark = str_find(target, STR("://"));
-	if (target.len && target.p[0] != '/' && mark > 0) {
-		target = str_sub(target, (size_t)mark + 3, STR_REST);
-		for (mark = 0; (size_t)mark < target.len && !strchr("/?", target.p[mark]); mark++)
-			;
-		target = str_sub(target, (size_t)mark, STR_REST);
-	}
-	mark = str_find_char(target, '?');
-	*path = str_sub(target, 0, mark < 0 ? STR_REST : (size_t)mark);
-	*query = mark < 0 ? STR_NONE : str_sub(target, (size_t)mark, STR_REST);
-	if (!path->len)
-		*path = STR("/");
-}
-
-static void put_request(struct line *l, const struct access_record *r)
-{
-	struct str path, query;
-
-	if (!r->method.len) {
-		PUT(l, "\"-\"");
-		return;
-	}
-	split_target(r, &path, &query);
-	*l->at++ = '"';
-	put_escaped(l, r->method, SHORT_MAX);
-	*l->at++ = ' ';
-	put_path(l, path);
-	put_escaped(l, query, URI_MAX / 2);
-	PUT(l, " HTTP/1.");
-	*l->at++ = (char)('0' + r->minor % 10);
-	*l->at++ = '"';
+	quoted_put(&l->out, s);
 }
 
 static void put_number(struct line *l, uint64_t value)
 {
-	l->at += u64_format(value, l->at);
+	char digits[20];
+
+	put(l, (struct str){ digits, u64_format(value, digits) });
 }
 
-/* Exactly `digits` digits. */
-static inline void put_digits(struct line *l, uint32_t value, int digits)
+/* The last `width` digits of value. */
+static void digits_format(char *out, unsigned width, uint32_t value)
 {
-	for (int i = digits - 1; i >= 0; i--) {
-		l->at[i] = (char)('0' + value % 10);
+	while (width) {
+		out[--width] = (char)('0' + value % 10);
 		value /= 10;
 	}
-	l->at += digits;
 }
 
-/* Seconds with six decimals, rounded. */
-static void put_seconds(struct line *l, int64_t ns)
-{
-	uint64_t us;
+/* --- texts --- */
 
-	if (ns < 0) {
-		PUT(l, "\"-\"");
+typedef void put_fn(struct line *l, struct str s);
+
+static void put_text_with(struct line *l, enum text which, put_fn *put_it, struct str s)
+{
+	char *end = l->out.end;
+
+	if (!l->is_cutting) {
+		put_it(l, s);
 		return;
 	}
-	us = ((uint64_t)ns + 500) / 1000;
-	put_number(l, us / 1000000);
-	*l->at++ = '.';
-	put_digits(l, (uint32_t)(us % 1000000), 6);
+	if ((size_t)(end - l->out.next) > cuts[which].limit)
+		l->out.end = l->out.next + cuts[which].limit;
+	put_it(l, s);
+	l->out.end = end;
+	if (!l->out.is_full)
+		return;
+	l->out.is_full = false;
+	put(l, STR("..."));
+	put(l, cuts[which].name);
+	put(l, STR("-TOO-LONG-TO-LOG--TRUNCATED"));
 }
 
-/* "2026-11-21T10:00:00.123456789Z"; the part up to the second is kept. */
-static void put_timestamp(struct line *l, uint64_t wall_ns)
+static void put_quoted(struct line *l, struct str s)
 {
-	static time_t kept_s = -1;
-	static char kept[20];
-	time_t seconds = (time_t)(wall_ns / 1000000000u);
-	struct tm tm;
+	quote_text(&l->out, s);
+}
 
-	if (seconds != kept_s) {
-		gmtime_r(&seconds, &tm);
-		strftime(kept, sizeof(kept), "%Y-%m-%dT%H:%M:%S", &tm);
-		kept_s = seconds;
+static inline __attribute__((always_inline)) void put_text(struct line *l, enum text which,
+							   struct str before, struct str s)
+{
+	put(l, before);
+	if (s.len && !l->is_cutting)
+		quote_text(&l->out, s);
+	else if (s.len)
+		put_text_with(l, which, put_quoted, s);
+	else
+		put(l, STR("-"));
+}
+
+/* The host stands without quotes: what would break the line becomes '?'. */
+static void put_host(struct line *l, struct str host)
+{
+	char *at = l->out.next;
+
+	if (host.len > (size_t)(l->out.end - at)) {
+		host.len = (size_t)(l->out.end - at);
+		l->out.is_full = true;
 	}
-	put(l, (struct str){ kept, sizeof(kept) - 1 });
-	*l->at++ = '.';
-	put_digits(l, (uint32_t)(wall_ns % 1000000000u), 9);
-	*l->at++ = 'Z';
+	for (size_t i = 0; i < host.len; i++) {
+		char c = host.p[i];
+
+		*at++ = c > ' ' && c < 0x7f && c != '"' && c != '\\' ? c : '?';
+	}
+	l->out.next = at;
+}
+
+/* --- the request line --- */
+
+/* A path byte that Go leaves alone when it escapes a path itself, and one that
+ * it accepts in a path that came escaped. */
+enum { PATH_KEPT = 1, PATH_ACCEPTED = 2 };
+
+static const unsigned char path_class[256] = {
+	['a' ... 'z'] = 3, ['A' ... 'Z'] = 3, ['0' ... '9'] = 3,
+	['-'] = 3, ['_'] = 3, ['.'] = 3, ['~'] = 3, ['$'] = 3, ['&'] = 3, ['+'] = 3, [','] = 3,
+	['/'] = 3, [':'] = 3, [';'] = 3, ['='] = 3, ['@'] = 3,
+	['!'] = 2, ['\''] = 2, ['('] = 2, [')'] = 2, ['*'] = 2, ['['] = 2, [']'] = 2,
+};
+
+static int hex_value(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' :
+	       ascii_lower(c) >= 'a' && ascii_lower(c) <= 'f' ? ascii_lower(c) - 'a' + 10 : -1;
+}
+
+static bool is_escape(struct str s, size_t at)
+{
+	return s.p[at] == '%' && s.len - at > 2 && hex_value(s.p[at + 1]) >= 0 &&
+	       hex_value(s.p[at + 2]) >= 0;
+}
+
+static bool path_is_escaped_well(struct str path)
+{
+	for (size_t i = 0; i < path.len; i++)
+		if (!(path_class[(unsigned char)path.p[i]] & PATH_ACCEPTED) && !is_escape(path, i))
+			return false;
+	return true;
+}
+
+/* Every byte of the decoded path, escaped anew. */
+static void put_path_anew(struct line *l, struct str path)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	for (size_t i = 0; i < path.len && !l->out.is_full; i++) {
+		unsigned char c = (unsigned char)path.p[i];
+
+		if (is_escape(path, i)) {
+			c = (unsigned char)(hex_value(path.p[i + 1]) << 4 | hex_value(path.p[i + 2]));
+			i += 2;
+		}
+		if (path_class[c] & PATH_KEPT)
+			put(l, (struct str){ (char *)&c, 1 });
+		else
+			put(l, (struct str){ (char[]){ '%', hex[c >> 4], hex[c & 15] }, 3 });
+	}
+}
+
+static void put_path(struct line *l, struct str path)
+{
+	if (str_is_empty(path))
+		put(l, STR("/"));
+	else if (path_is_escaped_well(path))
+		quote_text(&l->out, path);
+	else
+		put_path_anew(l, path);
+}
+
+/* Length of "scheme:" at the start of the target; 0 if there is none. */
+static size_t scheme_length(struct str target)
+{
+	for (size_t i = 0; i < target.len; i++) {
+		char c = ascii_lower(target.p[i]);
+		bool is_letter = c >= 'a' && c <= 'z';
+
+		if (c == ':')
+			return i ? i + 1 : 0;
+		if (!is_letter && (i == 0 || !((c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.')))
+			return 0;
+	}
+	return 0;
+}
+
+static struct str without_authority(struct str rest)
+{
+	size_t n = 0;
+
+	while (n < rest.len && rest.p[n] != '/' && rest.p[n] != '?')
+		n++;
+	return str_sub(rest, n, STR_REST);
+}
+
+static void put_uri(struct line *l, struct str target)
+{
+	ssize_t mark = str_find_char(target, '?');
+	struct str query = mark < 0 ? STR_NONE : str_sub(target, (size_t)mark, STR_REST);
+	struct str path = mark < 0 ? target : str_sub(target, 0, (size_t)mark);
+	size_t scheme = path.len && path.p[0] != '/' ? scheme_length(path) : 0;
+
+	path = str_sub(path, scheme, STR_REST);
+	if (scheme && str_has_prefix(path, STR("//")))
+		path = without_authority(str_sub(path, 2, STR_REST));
+	if (scheme && path.len && path.p[0] != '/')
+		quote_text(&l->out, path);      /* opaque, such as urn:isbn:1 */
+	else
+		put_path(l, path);
+	quote_text(&l->out, query);
+}
+
+/* CONNECT names an authority, whose path is empty. */
+static void put_connect_uri(struct line *l, struct str target)
+{
+	if (target.len && target.p[0] == '/')
+		put_uri(l, target);
+	else
+		put_uri(l, without_authority(target));
+}
+
+static void put_request_line(struct line *l, const struct access_record *r)
+{
+	if (!r->method.len && !r->target.len) {
+		put(l, STR("\"-\" "));
+		return;
+	}
+	put(l, STR("\""));
+	put_text_with(l, TEXT_METHOD, put_quoted, r->method);
+	put(l, STR(" "));
+	put_text_with(l, TEXT_URI,
+		      str_equal(r->method, STR("CONNECT")) ? put_connect_uri : put_uri, r->target);
+	put(l, STR(" HTTP/1."));
+	put_number(l, r->minor);
+	put(l, STR("\" "));
+}
+
+/* --- numbers --- */
+
+/* "[2026-11-20T12:51:21.846675894Z] ", in UTC. */
+static void put_date(struct line *l, uint64_t wall_ns)
+{
+	static __thread uint64_t cached_s = UINT64_MAX;
+	static __thread char cached[20];
+	char text[34] = "[";
+	uint64_t second = wall_ns / NS_PER_S;
+
+	if (second != cached_s) {
+		char stamp[TIMESTAMP_SIZE];
+
+		timestamp_format(second * NS_PER_S, stamp);
+		memcpy(cached, stamp, sizeof(cached));
+		cached_s = second;
+	}
+	memcpy(text + 1, cached, sizeof(cached));
+	digits_format(text + 21, 9, (uint32_t)(wall_ns % NS_PER_S));
+	memcpy(text + 30, "Z] ", 3);
+	put(l, (struct str){ text, 33 });
 }
 
 static void put_status(struct line *l, unsigned status)
@@ -308,50 +282,70 @@ static void put_status(struct line *l, unsigned status)
 	if (status)
 		put_number(l, status);
 	else
-		PUT(l, "\"-\"");
+		put(l, STR("\"-\""));
 }
 
-size_t access_log_format(const struct access_record *r, char out[ACCESS_LINE_MAX])
+/* Seconds with six decimals, rounded. */
+static void put_seconds(struct line *l, int64_t ns)
 {
-	struct line line = { out }, *l = &line;
+	uint64_t us = ((uint64_t)ns + 500) / 1000;
+	char decimals[7] = ".";
 
-	put(l, str_sub(r->host, 0, SHORT_MAX));
-	PUT(l, " - [");
-	put_timestamp(l, r->started_wall_ns);
-	PUT(l, "] ");
-	put_request(l, r);
-	*l->at++ = ' ';
+	if (ns < 0) {
+		put(l, STR("\"-\""));
+		return;
+	}
+	put_number(l, us / 1000000);
+	digits_format(decimals + 1, 6, (uint32_t)(us % 1000000));
+	put(l, (struct str){ decimals, sizeof(decimals) });
+}
+
+/* --- the line --- */
+
+static void put_head(struct line *l, const struct access_record *r)
+{
+	put_text_with(l, TEXT_HOST, put_host, r->host);
+	put(l, STR(" - "));
+	put_date(l, r->started_wall_ns);
+	put_request_line(l, r);
 	put_status(l, r->status);
-	*l->at++ = ' ';
+	put(l, STR(" "));
 	put_number(l, r->received_bytes);
-	*l->at++ = ' ';
+	put(l, STR(" "));
 	put_number(l, r->sent_bytes);
-	*l->at++ = ' ';
-	put_quoted(l, r->referer, LONG_MAX_BYTES);
-	*l->at++ = ' ';
-	put_quoted(l, r->user_agent, LONG_MAX_BYTES);
-	*l->at++ = ' ';
-	put_quoted(l, r->remote, SHORT_MAX);
-	*l->at++ = ' ';
-	put_quoted(l, r->backend, SHORT_MAX);
-	PUT(l, " x_forwarded_for:");
-	put_quoted(l, r->forwarded_for, LONG_MAX_BYTES);
-	PUT(l, " x_forwarded_proto:");
-	put_quoted(l, r->forwarded_proto, SHORT_MAX);
-	PUT(l, " vcap_request_id:");
-	put_quoted(l, r->request_id, SHORT_MAX);
-	PUT(l, " response_time:");
+}
+
+static void put_fields(struct line *l, const struct access_record *r)
+{
+	put_text(l, TEXT_REFERER, STR(" \""), r->referer);
+	put_text(l, TEXT_USER_AGENT, STR("\" \""), r->user_agent);
+	put_text(l, TEXT_REMOTE, STR("\" \""), r->remote);
+	put_text(l, TEXT_BACKEND, STR("\" \""), r->backend);
+	put_text(l, TEXT_FORWARDED_FOR, STR("\" x_forwarded_for:\""), r->forwarded_for);
+	put_text(l, TEXT_FORWARDED_PROTO, STR("\" x_forwarded_proto:\""), r->forwarded_proto);
+	put_text(l, TEXT_REQUEST_ID, STR("\" vcap_request_id:\""), r->request_id);
+	put(l, STR("\" response_time:"));
 	put_seconds(l, (int64_t)r->elapsed_ns);
-	PUT(l, " gorouter_time:");
+	put(l, STR(" gorouter_time:"));
 	put_seconds(l, r->router_ns);
-	PUT(l, " app_id:");
-	put_quoted(l, r->app_id, SHORT_MAX);
-	PUT(l, " app_index:");
-	put_quoted(l, r->app_index, SHORT_MAX);
-	PUT(l, " instance_id:");
-	put_quoted(l, r->instance_id, SHORT_MAX);
-	PUT(l, " x_cf_routererror:");
-	put_quoted(l, r->router_error, SHORT_MAX);
-	*l->at++ = '\n';
-	return (size_t)(l->at - out);
+	put_text(l, TEXT_APP_ID, STR(" app_id:\""), r->app_id);
+	put_text(l, TEXT_APP_INDEX, STR("\" app_index:\""), r->app_index);
+	put_text(l, TEXT_INSTANCE_ID, STR("\" instance_id:\""), r->instance_id);
+	put_text(l, TEXT_ROUTER_ERROR, STR("\" x_cf_routererror:\""), r->router_error);
+	put(l, STR("\"\n"));
+}
+
+size_t access_log_format(const struct access_record *record, char out[ACCESS_LINE_MAX])
+{
+	struct line line = { .out = { out, out + ACCESS_LINE_MAX, false } };
+
+	put_head(&line, record);
+	put_fields(&line, record);
+	if (line.out.is_full) {
+		line = (struct line){ { out, out + ACCESS_LINE_MAX, false }, .is_cutting = true };
+		put_head(&line, record);
+		put_fields(&line, record);
+	}
+	must(!line.out.is_full);
+	return (size_t)(line.out.next - out);
 }

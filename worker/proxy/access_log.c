@@ -1,182 +1,200 @@
 /*
- * proxy/access_log.c - the way of a line from the worker to the file.
+ * proxy/access_log.c - from the ring to the file.  The loop only appends; one
+ * thread writes, in large pieces: 50 ms after the last piece while lines come,
+ * at once when a line comes after a pause or the ring is half full.  It owns
+ * nothing but the ring's tail.
+ *
+ * A wake that comes between the thread's last look at the ring and its sleep can
+ * be missed; the line then waits for the end of the sleep, a second at most.
+ * That saves a full barrier on every request.
  */
 #include "proxy/access_log.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/must.h"
 #include "base/process.h"
 #include "counters.h"
 #include "log_ring.h"
 
-#define COLLECT_MS   20               /* lines of so long are written together */
-#define IDLE_MS      250              /* a look at the ring without being called */
-#define RETRY_MS     1000             /* after a write that failed */
-#define FAREWELL_MS  1000
+#define STACK_BYTES (256u * 1024)
 
-struct access_log {
-	struct log_ring *ring;        /* borrowed */
-	uint64_t *counters;           /* borrowed */
-	struct log_limit drop_limit;
-	unsigned appended;            /* bytes since the writer was last called */
-	pthread_t writer;
-	pthread_mutex_t mutex;        /* for the two below */
-	pthread_cond_t called;
-	bool is_ending;
-	int is_asleep;                /* the writer waits to be called; atomic */
-	char line[ACCESS_LINE_MAX];   /* too large for a stack that is probed page by page */
+/* What the thread does; the loop wakes it only from IDLE, or from NAP for a
+ * ring that fills up. */
+enum phase { PHASE_BUSY, PHASE_NAP, PHASE_IDLE, PHASE_TROUBLED, PHASES };
+
+static const unsigned sleep_ms[PHASES] = {
+	[PHASE_NAP] = 50, [PHASE_IDLE] = 1000, [PHASE_TROUBLED] = 200,
 };
 
-/* Milliseconds from now, for pthread_cond_timedwait(). */
-static struct timespec in_ms(uint64_t ms)
-{
-	uint64_t ns = clock_ns() + ms * 1000000;
+struct access_log {
+	struct log_ring *ring;        /* borrowed: on the board */
+	uint64_t *counters;           /* borrowed: written by the loop's thread only */
+	struct log_limit full_limit;  /* loop */
+	struct log_limit write_limit; /* thread */
+	pthread_t thread;
+	uint32_t phase;               /* enum phase; futex word */
+	bool is_stopping;             /* atomic */
+	char line[ACCESS_LINE_MAX];   /* loop; too large for a stack that is probed page by page */
+};
 
-	return (struct timespec){ (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
+static void phase_wait(struct access_log *log, enum phase phase)
+{
+	struct timespec span = { sleep_ms[phase] / 1000, sleep_ms[phase] % 1000 * 1000000l };
+
+	__atomic_store_n(&log->phase, phase, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&log->is_stopping, __ATOMIC_SEQ_CST))
+		syscall(SYS_futex, &log->phase, FUTEX_WAIT_PRIVATE, phase, &span, NULL, 0);
+	__atomic_store_n(&log->phase, PHASE_BUSY, __ATOMIC_RELEASE);
 }
 
-/* Sleeps until it is called or `ms` have passed.  The worker looks at is_asleep
- * without a fence, which would make it wait for its own stores of the line; so a
- * call can be missed, and the sleep has an end. */
-static void wait_for_lines(struct access_log *log, uint64_t ms, bool is_idle)
+static void phase_wake(struct access_log *log)
 {
-	struct timespec until = in_ms(ms);
-	struct iovec parts[2];
-
-	pthread_mutex_lock(&log->mutex);
-	__atomic_store_n(&log->is_asleep, is_idle, __ATOMIC_SEQ_CST);
-	if (!log->is_ending && !(is_idle && log_ring_peek_all(log->ring, parts)))
-		pthread_cond_timedwait(&log->called, &log->mutex, &until);
-	__atomic_store_n(&log->is_asleep, 0, __ATOMIC_SEQ_CST);
-	pthread_mutex_unlock(&log->mutex);
+	__atomic_store_n(&log->phase, PHASE_BUSY, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, &log->phase, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-static bool is_ending(struct access_log *log)
-{
-	bool ending;
+/* --- the thread --- */
 
-	pthread_mutex_lock(&log->mutex);
-	ending = log->is_ending;
-	pthread_mutex_unlock(&log->mutex);
-	return ending;
-}
-
-/* Writes what is in the ring.  False: it could not be written now. */
-static bool write_out(struct access_log *log, struct log_limit *limit)
+/* One write of all that is there: lines of two workers never mix, because each
+ * write is whole lines appended to the file.  Only a file that takes less than
+ * it was given (a full disk) can tear one. */
+static ssize_t write_some(struct log_ring *ring, const struct iovec *parts, int count)
 {
-	struct iovec parts[2];
-	int count;
 	ssize_t n;
 
-	while ((count = log_ring_peek_all(log->ring, parts)) > 0) {
-		uint64_t suppressed;
-
+	do
 		n = writev(PROCESS_FD_ACCESS_LOG, parts, count);
-		if (n > 0) {
-			log_ring_consume(log->ring, (size_t)n);
-		} else if (n < 0 && errno != EINTR) {
-			if (log_limit_allows(limit, &suppressed))
-				log_error("access-log-not-written", "error=%s", strerror(errno));
-			return false;
-		}
-	}
-	return true;
+	while (n < 0 && errno == EINTR);
+	if (n > 0)
+		log_ring_consume(ring, (size_t)n);
+	return n;
 }
 
-static void *write_lines(void *context)
+static void report_trouble(struct access_log *log, int error)
 {
-	struct access_log *log = context;
-	struct log_limit limit = { .per_second = 1 };
-	uint64_t give_up_ms = 0;
+	uint64_t suppressed;
 
-	for (;;) {
-		struct iovec parts[2];
-		bool is_idle = !log_ring_peek_all(log->ring, parts);
-		bool is_good = write_out(log, &limit);
-
-		if (is_ending(log)) {
-			give_up_ms = give_up_ms ? give_up_ms : clock_ms() + FAREWELL_MS;
-			if (is_good || clock_ms() >= give_up_ms)
-				return NULL;
-			usleep(10000);
-			continue;
-		}
-		wait_for_lines(log, !is_good ? RETRY_MS : is_idle ? IDLE_MS : COLLECT_MS, is_idle);
-	}
+	if (log_limit_allows(&log->write_limit, &suppressed))
+		log_error("access-log-write-failed", "error=%s suppressed=%llu", strerror(error),
+			  (unsigned long long)suppressed);
 }
+
+/* Writes what is there, once, and says what to do next. */
+static enum phase write_lines(struct access_log *log)
+{
+	struct iovec parts[2];
+	int count = log_ring_peek_all(log->ring, parts);
+	ssize_t n;
+
+	if (!count)
+		return PHASE_IDLE;
+	n = write_some(log->ring, parts, count);
+	if (n > 0)
+		return PHASE_NAP;
+	report_trouble(log, n < 0 ? errno : ENOSPC);
+	return PHASE_TROUBLED;
+}
+
+static void *writer_run(void *arg)
+{
+	struct access_log *log = arg;
+
+	log_set_component("access-log");
+	while (!__atomic_load_n(&log->is_stopping, __ATOMIC_SEQ_CST))
+		phase_wait(log, write_lines(log));
+	while (write_lines(log) == PHASE_NAP)
+		;
+	return NULL;
+}
+
+/* Signals are for the loop. */
+static int writer_start(struct access_log *log)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
+	int rc;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&log->thread, &attr, writer_run, log);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	if (rc == 0)
+		pthread_setname_np(log->thread, "access-log");
+	return rc;
+}
+
+/* --- the loop's side --- */
 
 struct access_log *access_log_create(struct board *board, unsigned slot, uint64_t *counters)
 {
-	struct access_log *log = mem_zalloc(sizeof(*log));
-	pthread_condattr_t attr;
+	struct access_log *log;
+	int rc;
 
+	if (!process_has_fd(PROCESS_FD_ACCESS_LOG))
+		return NULL;
+	log = mem_zalloc(sizeof(*log));
 	log->ring = log_ring_of(board, slot);
 	log->counters = counters;
-	log->drop_limit.per_second = 1;
-	pthread_mutex_init(&log->mutex, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&log->called, &attr);
-	pthread_condattr_destroy(&attr);
-	must(pthread_create(&log->writer, NULL, write_lines, log) == 0);
-	return log;
+	log->full_limit.per_second = log->write_limit.per_second = 1;
+	rc = writer_start(log);
+	if (rc == 0)
+		return log;
+	log_error("access-log-not-started", "error=%s", strerror(rc));
+	free(log);
+	return NULL;
 }
 
-static void call_writer(struct access_log *log)
-{
-	pthread_mutex_lock(&log->mutex);
-	pthread_cond_signal(&log->called);
-	pthread_mutex_unlock(&log->mutex);
-}
-
-static void drop_line(struct access_log *log)
+static void count_drop(struct access_log *log)
 {
 	uint64_t suppressed;
 
 	counter_add(log->counters, COUNTER_access_log_dropped, 1);
-	if (log_limit_allows(&log->drop_limit, &suppressed))
-		log_warn("access-log-line-dropped", "suppressed=%llu",
-			 (unsigned long long)suppressed);
+	if (log_limit_allows(&log->full_limit, &suppressed))
+		log_warn("access-log-full", "suppressed=%llu", (unsigned long long)suppressed);
 }
-
-#define CALL_AFTER_BYTES 65536        /* then the writer is not left to sleep on */
 
 void access_log_write(struct access_log *log, const struct access_record *record)
 {
-	size_t len = access_log_format(record, log->line);
+	enum phase phase;
+	size_t len;
 
-	if (!log_ring_append(log->ring, (struct str){ log->line, len })) {
-		drop_line(log);
-		call_writer(log);
+	if (!log)
 		return;
-	}
-	counter_add(log->counters, COUNTER_access_log_lines, 1);
-	log->appended += (unsigned)len;
-	if (log->appended < CALL_AFTER_BYTES && !__atomic_load_n(&log->is_asleep, __ATOMIC_RELAXED))
-		return;
-	log->appended = 0;
-	call_writer(log);
+	len = access_log_format(record, log->line);
+	if (log_ring_append(log->ring, (struct str){ log->line, len }))
+		counter_add(log->counters, COUNTER_access_log_lines, 1);
+	else
+		count_drop(log);
+	phase = __atomic_load_n(&log->phase, __ATOMIC_RELAXED);
+	if (phase == PHASE_IDLE || (phase == PHASE_NAP && log_ring_is_half_full(log->ring)))
+		phase_wake(log);
 }
 
 void access_log_destroy(struct access_log *log)
 {
+	struct timespec until;
+
 	if (!log)
 		return;
-	pthread_mutex_lock(&log->mutex);
-	log->is_ending = true;
-	pthread_cond_signal(&log->called);
-	pthread_mutex_unlock(&log->mutex);
-	pthread_join(log->writer, NULL);
-	pthread_cond_destroy(&log->called);
-	pthread_mutex_destroy(&log->mutex);
-	free(log);
+	__atomic_store_n(&log->is_stopping, true, __ATOMIC_SEQ_CST);
+	phase_wake(log);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec++;
+	if (pthread_timedjoin_np(log->thread, NULL, &until) == 0)
+		free(log);
+	else                          /* stuck in a write: it keeps its memory */
+		pthread_detach(log->thread);
 }

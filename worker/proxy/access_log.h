@@ -25,22 +25,27 @@ struct access_record {
 	int64_t router_ns;            /* gorouter_time; -1: "-" */
 };
 
-/* Longer texts are cut, and lines stay whole. */
+/* The longest line.  One that would be longer has its texts cut, which say so, as
+ * Gorouter's do: "...USER-AGENT-TOO-LONG-TO-LOG--TRUNCATED". */
 #define ACCESS_LINE_MAX 65536
 
-/* The line with its newline; its length, at most ACCESS_LINE_MAX. */
+/* The line with its newline; its length, at most ACCESS_LINE_MAX.  Always one
+ * well-formed line, whatever bytes the texts hold. */
 size_t access_log_format(const struct access_record *record, char out[ACCESS_LINE_MAX]);
 
 struct access_log;
 
-/* Lines go to PROCESS_FD_ACCESS_LOG, whatever that is at the moment.  `counters`
- * is the worker's row. */
+/* Lines go to PROCESS_FD_ACCESS_LOG, whatever file is behind that number at the
+ * moment.  `slot` and `counters` (its row) are this worker's.  NULL: no such
+ * descriptor was inherited (no access log is configured), or the thread could
+ * not be started, which is logged. */
 struct access_log *access_log_create(struct board *board, unsigned slot, uint64_t *counters);
 
-/* Never blocks; a line that finds no room is counted as dropped. */
+/* Never blocks; a line that finds no room is counted as dropped.  NULL: nothing. */
 void access_log_write(struct access_log *log, const struct access_record *record);
 
-/* Writes what is left, for at most a second.  NULL is allowed. */
+/* Writes what is left, for at most a second; the rest stays on the board, where
+ * the master takes it from.  NULL is allowed. */
 void access_log_destroy(struct access_log *log);
 
 #endif

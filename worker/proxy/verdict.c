@@ -67,37 +67,19 @@ bool verdict_allows_retry(enum failure failure, bool is_replayable)
 	return retry == RETRY_ALWAYS || (retry == RETRY_IF_REPLAYABLE && is_replayable);
 }
 
-/* Errors as Go spells them: operators search for these words. */
-static const char *go_error(int error)
+/* Go spells errors as the C library does, but for the first letter; operators
+ * search for these words. */
+#define ERROR_TEXT_SIZE 64
+static const char *error_text(int error, char out[ERROR_TEXT_SIZE])
 {
-	switch (error) {
-	case ETIMEDOUT:
-		return "connection timed out";
-	case ECONNREFUSED:
-		return "connection refused";
-	case ECONNRESET:
-		return "connection reset by peer";
-	case EPIPE:
-		return "broken pipe";
-	case EHOSTUNREACH:
-		return "no route to host";
-	case ENETUNREACH:
-		return "network is unreachable";
-	case EADDRNOTAVAIL:
-		return "cannot assign requested address";
-	case EMFILE:
-		return "too many open files";
-	case ENFILE:
-		return "too many open files in system";
-	case ENOMEM:
-		return "cannot allocate memory";
-	case ENOBUFS:
-		return "no buffer space available";
-	case EACCES:
-		return "permission denied";
-	default:
-		return "connection refused";
-	}
+	str_copy_z(str_of(strerror(error)), out, ERROR_TEXT_SIZE);
+	out[0] = ascii_lower(out[0]);
+	return out;
+}
+
+static const char *or_else(const char *text, const char *other)
+{
+	return text && text[0] ? text : other;
 }
 
 static void format_route(const struct failure_facts *facts, char *out, size_t cap)
@@ -108,43 +90,53 @@ static void format_route(const struct failure_facts *facts, char *out, size_t ca
 		addr_format(facts->local, local);
 	if (facts->remote && facts->remote->len)
 		addr_format(facts->remote, remote);
-	snprintf(out, cap, "%s->%s", local, remote[0] ? remote : facts->backend);
+	snprintf(out, cap, "%s->%s", local, remote[0] ? remote : or_else(facts->backend, ""));
 }
 
-static const char *or_else(const char *text, const char *other)
+/* Go names the call that failed: without a descriptor there was no connect. */
+static int format_dial(const struct failure_facts *f, int error, char *out)
 {
-	return text && text[0] ? text : other;
+	bool has_no_socket = error == EMFILE || error == ENFILE || error == EAFNOSUPPORT;
+	char text[ERROR_TEXT_SIZE];
+
+	return snprintf(out, TEXT_MAX, "dial tcp %s: %s: %s", or_else(f->backend, ""),
+			has_no_socket ? "socket" : "connect", error_text(error, text));
 }
 
-static int format_local(const struct failure_facts *f, char *out)
+static int format_lookup(const struct failure_facts *f, char *out)
 {
-	return snprintf(out, TEXT_MAX, "dial tcp %s: connect: %s", f->backend, go_error(f->error));
+	return snprintf(out, TEXT_MAX, "dial tcp: lookup %.*s: %s", STR_ARG(f->host_name),
+			f->error == ETIMEDOUT ? "i/o timeout" : "no such host");
+}
+
+static int format_io(const struct failure_facts *f, const char *call, int error, char *out)
+{
+	char route[2 * ADDR_TEXT_SIZE + 300], text[ERROR_TEXT_SIZE];
+
+	format_route(f, route, sizeof(route));
+	return snprintf(out, TEXT_MAX, "%s tcp %s: %s: %s", call, route, call,
+			error_text(error, text));
 }
 
 static int format_text(enum failure failure, const struct failure_facts *f, char *out)
 {
-	char route[2 * ADDR_TEXT_SIZE + 300];
-
-	format_route(f, route, sizeof(route));
 	switch (failure) {
 	case FAIL_CONNECT:
+		return format_dial(f, f->error ? f->error : ECONNREFUSED, out);
 	case FAIL_LOCAL:
-		return format_local(f, out);
+		return format_dial(f, f->error ? f->error : ENOBUFS, out);
 	case FAIL_CONNECT_TIMEOUT:
-		return snprintf(out, TEXT_MAX, "dial tcp %s: i/o timeout", f->backend);
+		return snprintf(out, TEXT_MAX, "dial tcp %s: i/o timeout", or_else(f->backend, ""));
 	case FAIL_RESOLVE:
-		return snprintf(out, TEXT_MAX, "dial tcp: lookup %.*s: no such host",
-				STR_ARG(f->host_name));
+		return format_lookup(f, out);
 	case FAIL_STALE:
 		return snprintf(out, TEXT_MAX, "http: server closed idle connection");
 	case FAIL_RESET_BEFORE_HEAD:
-		return snprintf(out, TEXT_MAX, "read tcp %s: read: %s", route,
-				go_error(f->error ? f->error : ECONNRESET));
+		return format_io(f, "read", f->error ? f->error : ECONNRESET, out);
 	case FAIL_EOF_BEFORE_HEAD:
 		return snprintf(out, TEXT_MAX, "EOF");
 	case FAIL_WRITE:
-		return snprintf(out, TEXT_MAX, "write tcp %s: write: %s", route,
-				go_error(f->error ? f->error : EPIPE));
+		return format_io(f, "write", f->error ? f->error : EPIPE, out);
 	case FAIL_TRUNCATED_HEAD:
 	case FAIL_TRUNCATED_BODY:
 		return snprintf(out, TEXT_MAX, "unexpected EOF");

@@ -15,30 +15,30 @@ struct choice {
 	const struct tried *tried;
 	uint32_t now_tick, failed_ticks;
 	bool only_own_zone, skips_failed;
-	bool saw_any, saw_untried;    /* why nothing was chosen */
+	bool saw_any, saw_untried, saw_failed;        /* why nothing was chosen */
 };
 
 #define MS_PER_TICK 100
 
+/* The mark may be a little younger than our time: other workers write it. */
 static bool is_failed(const struct choice *c, uint32_t row)
 {
 	uint32_t failed_at = live_failed_at(c->balancer->board, row);
 
-	return failed_at && c->now_tick - failed_at < c->failed_ticks;
+	return failed_at && (int32_t)(c->now_tick - failed_at) < (int32_t)c->failed_ticks;
 }
 
-static bool is_overloaded(const struct choice *c, uint32_t row)
+static bool is_at_limit(const struct choice *c, unsigned in_flight)
 {
 	uint64_t most = c->balancer->settings->max_conns;
 
-	return most && live_in_flight(c->balancer->board, row) >= most;
+	return most && in_flight >= most;
 }
 
-/* The inst of entry `i` if it may be chosen, or NULL. */
+/* The inst of entry `i` if it may be chosen but for its load, or NULL. */
 static const struct inst *eligible(struct choice *c, unsigned i)
 {
-	uint32_t last_seen;
-	const struct inst *inst = route_entry(c->balancer->routes, c->route, i, &last_seen);
+	const struct inst *inst = route_entry(c->balancer->routes, c->route, i, NULL);
 
 	if (!inst)
 		return NULL;
@@ -49,9 +49,17 @@ static const struct inst *eligible(struct choice *c, unsigned i)
 	if (c->only_own_zone &&
 	    !str_equal(inst_zone(inst), str_of(c->balancer->settings->zone)))
 		return NULL;
-	if (c->skips_failed && is_failed(c, inst_row(inst)))
+	if (c->skips_failed && is_failed(c, inst_row(inst))) {
+		c->saw_failed = true;
 		return NULL;
-	return is_overloaded(c, inst_row(inst)) ? NULL : inst;
+	}
+	return inst;
+}
+
+static bool has_room(const struct choice *c, const struct inst *inst)
+{
+	return !c->balancer->settings->max_conns ||
+	       !is_at_limit(c, live_in_flight(c->balancer->board, inst_row(inst)));
 }
 
 /* The next one after the last choice; holes in the pool do not favour their
@@ -65,7 +73,7 @@ static const struct inst *choose_round_robin(struct choice *c)
 		unsigned i = (*cursor + n) % capacity;
 		const struct inst *inst = eligible(c, i);
 
-		if (inst) {
+		if (inst && has_room(c, inst)) {
 			*cursor = i + 1;
 			return inst;
 		}
@@ -87,7 +95,7 @@ static const struct inst *choose_least_connection(struct choice *c)
 		if (!inst)
 			continue;
 		in_flight = live_in_flight(c->balancer->board, inst_row(inst));
-		if (!best || in_flight < least) {
+		if (!is_at_limit(c, in_flight) && (!best || in_flight < least)) {
 			best = inst;
 			least = in_flight;
 		}
@@ -104,19 +112,28 @@ static const struct inst *choose(struct choice *c)
 	return least ? choose_least_connection(c) : choose_round_robin(c);
 }
 
-/* Everybody has failed: better one of them than none.  Gorouter forgets the
- * marks then, and so do we. */
-static void forget_failures(struct choice *c)
+static bool have_all_failed(const struct choice *c)
 {
 	for (unsigned i = 0; i < route_capacity(c->route); i++) {
-		uint32_t last_seen;
-		const struct inst *inst = route_entry(c->balancer->routes, c->route, i,
-						      &last_seen);
+		const struct inst *inst = route_entry(c->balancer->routes, c->route, i, NULL);
+
+		if (inst && !is_failed(c, inst_row(inst)))
+			return false;
+	}
+	return true;
+}
+
+/* If everybody has failed, Gorouter forgets the marks, and so do we. */
+static void forget_failures(const struct choice *c)
+{
+	if (!have_all_failed(c))
+		return;
+	for (unsigned i = 0; i < route_capacity(c->route); i++) {
+		const struct inst *inst = route_entry(c->balancer->routes, c->route, i, NULL);
 
 		if (inst)
 			live_clear_failed(c->balancer->board, inst_row(inst));
 	}
-	c->skips_failed = false;
 }
 
 static const struct inst *choose_in_order_of_preference(struct choice *c)
@@ -127,8 +144,9 @@ static const struct inst *choose_in_order_of_preference(struct choice *c)
 		c->only_own_zone = false;
 		inst = choose(c);
 	}
-	if (!inst && c->saw_untried) {
+	if (!inst && c->saw_failed) {  /* better one of those than none */
 		forget_failures(c);
+		c->skips_failed = false;
 		inst = choose(c);
 	}
 	return inst;

@@ -1,0 +1,111 @@
+/*
+ * tests/fuzz/fuzz_access_log.c - any bytes in any text of a record: one line,
+ * within its bounds, printable but for UTF-8, with its fields where readers look
+ * for them.  The input is cut at its newlines; an empty text repeats the one
+ * before, so that small inputs make long lines.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/must.h"
+#include "proxy/access_log.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Past a quoted text; NULL if it does not end. */
+static const char *skip_quoted(const char *p, const char *end)
+{
+	must(p < end && *p == '"');
+	for (p++; p < end && *p != '"'; p++)
+		p += *p == '\\';
+	return p < end ? p + 1 : NULL;
+}
+
+static const char *skip(const char *p, const char *end, const char *literal)
+{
+	must((size_t)(end - p) >= strlen(literal) && memcmp(p, literal, strlen(literal)) == 0);
+	return p + strlen(literal);
+}
+
+static const char *skip_number(const char *p, const char *end)
+{
+	const char *from = p;
+
+	while (p < end && ((*p >= '0' && *p <= '9') || *p == '.'))
+		p++;
+	must(p > from);
+	return p;
+}
+
+static void check_line(const char *line, size_t len)
+{
+	static const char *const names[] = {
+		" ", " ", " ", " ", " x_forwarded_for:", " x_forwarded_proto:", " vcap_request_id:",
+	};
+	static const char *const last[] = { " app_id:", " app_index:", " instance_id:",
+					    " x_cf_routererror:" };
+	const char *end = line + len, *p = memchr(line, ' ', len);
+
+	must(len <= ACCESS_LINE_MAX && memchr(line, '\n', len) == end - 1);
+	for (const char *c = line; c < end - 1; c++)
+		must((unsigned char)*c >= ' ' && *c != 0x7f);
+	p = skip(p, end, " - [");
+	p = skip_quoted(skip(p + 30, end, "] "), end);
+	for (int i = 0; i < 3; i++)
+		p = skip_number(skip(p, end, " "), end);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		p = skip_quoted(skip(p, end, names[i]), end);
+	p = skip_number(skip(p, end, " response_time:"), end);
+	p = skip_number(skip(p, end, " gorouter_time:"), end);
+	for (size_t i = 0; i < ARRAY_SIZE(last); i++)
+		p = skip_quoted(skip(p, end, last[i]), end);
+	must(p == end - 1);
+}
+
+static struct str next_text(struct str *rest, struct str before)
+{
+	ssize_t cut = str_find_char(*rest, '\n');
+	struct str text = str_sub(*rest, 0, cut < 0 ? STR_REST : (size_t)cut);
+
+	*rest = cut < 0 ? STR_NONE : str_sub(*rest, (size_t)cut + 1, STR_REST);
+	return text.len ? text : before;
+}
+
+/* The text many times over, with what was newlines in it. */
+static struct str make_long(struct str text, size_t size)
+{
+	char *bytes = malloc(size);
+
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = text.p[i % text.len];
+	return (struct str){ bytes, size };
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct access_record record = { .minor = 1, .status = 200, .elapsed_ns = 1 };
+	struct str *const texts[] = {
+		&record.host, &record.method, &record.target, &record.referer, &record.user_agent,
+		&record.forwarded_for, &record.forwarded_proto, &record.request_id, &record.backend,
+		&record.app_id, &record.app_index, &record.instance_id, &record.router_error,
+		&record.remote,
+	};
+	struct str rest = { (const char *)data, size }, text = STR_NONE, grown = STR_NONE;
+	char *line = malloc(ACCESS_LINE_MAX);
+
+	if (size > 1 && data[0] & 1) {
+		grown = make_long(rest, 1000 + 400u * data[1]);
+		record.target = record.user_agent = grown;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		text = next_text(&rest, text);
+		if (!texts[i]->len)
+			*texts[i] = text;
+	}
+	record.started_wall_ns = size * 123456789u;
+	check_line(line, access_log_format(&record, line));
+	free((char *)grown.p);
+	free(line);
+	return 0;
+}
