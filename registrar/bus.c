@@ -40,6 +40,7 @@ struct bus {
 	pthread_mutex_t lock;
 	pthread_t thread;
 	int queue_event, state_event;
+	struct log_limit error_limit; /* nats.c's callbacks run on one thread */
 	struct cds_wfcq_head head;
 	struct cds_wfcq_tail tail;
 	atomic_uint_least64_t queued_bytes, dropped, reconnects;
@@ -125,6 +126,21 @@ static void on_closed(natsConnection *nc, void *closure)
 	wake(bus->state_event);
 }
 
+/* nats.c dropped messages before we could see them, or the server said no. */
+static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus status, void *closure)
+{
+	struct bus *bus = closure;
+	uint64_t suppressed;
+
+	(void)nc;
+	(void)sub;
+	if (status == NATS_SLOW_CONSUMER)
+		atomic_fetch_add(&bus->dropped, 1);
+	if (log_limit_allows(&bus->error_limit, &suppressed))
+		log_at(LOG_LEVEL_ERROR, "nats", "nats-error", "error=%s suppressed=%llu",
+		       natsStatus_GetText(status), (unsigned long long)suppressed);
+}
+
 static natsStatus set_options(struct bus *bus, natsOptions *o)
 {
 	const struct nats_settings *s = bus->settings;
@@ -140,6 +156,8 @@ static natsStatus set_options(struct bus *bus, natsOptions *o)
 	natsOptions_SetMaxPingsOut(o, 2);
 	natsOptions_SetMaxReconnect(o, -1);
 	natsOptions_SetReconnectWait(o, BACKOFF_LEAST_MS);
+	natsOptions_SetWriteDeadline(o, (int64_t)s->connect_timeout_ms);
+	natsOptions_SetErrorHandler(o, on_error, bus);
 	natsOptions_UseGlobalMessageDelivery(o, true);   /* one thread: order is kept */
 	natsOptions_SetRetryOnFailedConnect(o, true, on_connected, bus);
 	natsOptions_SetReconnectedCB(o, on_reconnected, bus);
@@ -198,6 +216,21 @@ static natsStatus build_connection(struct bus *bus)
 	return subscribe(bus);
 }
 
+/* Without user and password. */
+static void log_connection(struct bus *bus, const char *event)
+{
+	char url[512] = "";
+	struct str shown;
+	ssize_t at;
+
+	natsConnection_GetConnectedUrl(bus->connection, url, sizeof(url));
+	shown = str_of(url);
+	at = str_find_char(shown, '@');
+	if (at >= 0)
+		shown = str_sub(shown, (size_t)at + 1, STR_REST);
+	log_at(LOG_LEVEL_INFO, "nats", event, "host=%.*s", STR_ARG(shown));
+}
+
 /* The subscriptions are confirmed by a round trip before anybody is asked. */
 static void announce(struct bus *bus)
 {
@@ -207,8 +240,12 @@ static void announce(struct bus *bus)
 		return;
 	}
 	atomic_store(&bus->is_connected, true);
-	natsConnection_PublishString(bus->connection, "router.start", bus->greeting);
-	log_at(LOG_LEVEL_INFO, "nats", "Successfully-connected-to-nats", LOG_NO_DATA);
+	if (natsConnection_Status(bus->connection) != NATS_CONN_STATUS_CONNECTED)
+		atomic_store(&bus->is_connected, false);      /* it broke meanwhile */
+	if (natsConnection_PublishString(bus->connection, "router.start", bus->greeting) != NATS_OK)
+		log_at(LOG_LEVEL_ERROR, "subscriber", "failed-to-send-start-message", LOG_NO_DATA);
+	log_connection(bus, atomic_load(&bus->reconnects) ? "nats-connection-reconnected" :
+							    "Successfully-connected-to-nats");
 	wake(bus->queue_event);
 }
 
@@ -252,6 +289,7 @@ int bus_open(const struct nats_settings *settings, const char *greeting, struct 
 
 	bus->settings = settings;
 	bus->greeting = greeting;
+	bus->error_limit.per_second = 1;
 	cds_wfcq_init(&bus->head, &bus->tail);
 	pthread_mutex_init(&bus->lock, NULL);
 	bus->queue_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -13,7 +13,7 @@ static const struct setting registrar_rows[] = {
 	SETTING_GROUP("nats"),
 	R(MS, minimum_register_interval_ms, "minimum_register_interval", "20s", "1s", "1h"),
 	R(MS, droplet_stale_threshold_ms, "droplet_stale_threshold", "120s", "1s", "1d"),
-	R(MS, prune_interval_ms, "prune_interval", "30s", "1s", "1h"),
+	R(MS, prune_interval_ms, "prune_interval", "30s", "100ms", "1h"),
 	R(BOOL, suspend_pruning_if_nats_unavailable, "suspend_pruning_if_nats_unavailable", "true"),
 	R(MS, empty_pool_timeout_ms, "empty_pool_timeout", "0s", "0s", "1d"),
 	R(TEXTS, isolation_segments, "isolation_segments", ""),
@@ -33,6 +33,38 @@ static const struct setting nats_rows[] = {
 	SETTING_END,
 };
 
+/* "nats://[user:password@]host:port" or tls://; what comes before '@' is secret. */
+static bool is_nats_url(struct str url)
+{
+	ssize_t at, colon;
+	uint64_t port;
+
+	if (str_has_prefix(url, STR("nats://")))
+		url = str_sub(url, 7, STR_REST);
+	else if (str_has_prefix(url, STR("tls://")))
+		url = str_sub(url, 6, STR_REST);
+	else
+		return false;
+	while ((at = str_find_char(url, '@')) >= 0)
+		url = str_sub(url, (size_t)at + 1, STR_REST);
+	for (colon = (ssize_t)url.len - 1; colon >= 0 && url.p[colon] != ':'; colon--)
+		;
+	return colon > 0 && str_parse_u64(str_sub(url, (size_t)colon + 1, STR_REST), &port) &&
+	       port >= 1 && port <= UINT16_MAX;
+}
+
+static int check_servers(const struct config *file, const struct texts *servers,
+			 struct reason *reason)
+{
+	for (unsigned i = 0; i < servers->count; i++)
+		if (!is_nats_url(str_of(servers->items[i])))
+			return reason_set(reason, -EINVAL,
+					  "%s: server %u of \"registrar.nats.servers\" is not "
+					  "nats://[USER:PASSWORD@]HOST:PORT",
+					  config_where(file, "registrar.nats.servers"), i + 1);
+	return 0;
+}
+
 static int check(const struct config *file, const struct registrar_config *config,
 		 struct reason *reason)
 {
@@ -44,7 +76,7 @@ static int check(const struct config *file, const struct registrar_config *confi
 		return reason_set(reason, -EINVAL,
 				  "%s: sharding mode \"segments\" needs \"isolation_segments\"",
 				  config_where(file, "registrar.routing_table_sharding_mode"));
-	return 0;
+	return check_servers(file, &config->nats.servers, reason);
 }
 
 static int read_all(const struct config *file, struct registrar_config *out, struct reason *reason)
@@ -78,9 +110,11 @@ int registrar_config_read(const char *path, struct registrar_config *out, struct
 	config_close(file);
 	/* Emitters repeat every interval; a shorter lifetime would age out all of them. */
 	if (rc == 0 && out->settings.droplet_stale_threshold_ms <
-	    out->settings.minimum_register_interval_ms)
+	    out->settings.minimum_register_interval_ms) {
 		out->settings.droplet_stale_threshold_ms =
 			out->settings.minimum_register_interval_ms;
+		out->is_threshold_raised = true;
+	}
 	return rc;
 }
 

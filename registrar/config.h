@@ -27,6 +27,7 @@ struct registrar_config {
 	struct instance instance;
 	struct registrar_settings settings;
 	struct nats_settings nats;
+	bool is_threshold_raised;     /* droplet_stale_threshold was less than the interval */
 };
 
 /* 0, or -EINVAL (-errno) with a reason and nothing to free. */

@@ -13,7 +13,7 @@ struct reading {
 	struct arena *arena;
 	struct registration *out;
 	uint16_t port, tls_port;
-	struct str route_service_url;
+	bool is_unsafe;               /* a vital field is wrong */
 };
 
 static void drop_field(struct reading *r)
@@ -32,6 +32,16 @@ static bool has_control_bytes(struct str s)
 		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
 			return true;
 	return false;
+}
+
+/* Fields whose loss would make an app reachable in a way it was not meant to be:
+ * without its route service, without TLS, from another segment. */
+static bool is_vital(struct str name)
+{
+	return str_equal_nocase(name, STR("tls_port")) ||
+	       str_equal_nocase(name, STR("route_service_url")) ||
+	       str_equal_nocase(name, STR("server_cert_domain_san")) ||
+	       str_equal_nocase(name, STR("isolation_segment"));
 }
 
 static void read_text(struct reading *r, const json_t *value, struct str *out)
@@ -275,8 +285,16 @@ int message_parse(struct str payload, struct arena *arena, struct registration *
 		json_decref(root);
 		return rc;
 	}
-	json_object_foreach(root, name, value)
+	json_object_foreach(root, name, value) {
+		unsigned dropped = out->dropped_fields;
+
 		read_field(&reading, str_of(name), value);
+		if (out->dropped_fields > dropped && is_vital(str_of(name)))
+			reading.is_unsafe = true;
+	}
 	json_decref(root);
+	if (reading.is_unsafe)
+		return reason_set(reason, -EINVAL, "tls_port, route_service_url, "
+				  "server_cert_domain_san or isolation_segment has a wrong type");
 	return check(&reading, reason);
 }

@@ -16,11 +16,15 @@ struct prune {
 	uint64_t *counters;
 	uint64_t credit;              /* milliseconds of sweep owed, times slices */
 	unsigned slice;
+	struct log_limit failed_limit;        /* a failing endpoint can be reported at will */
 	bool is_suspended;            /* true at start: a table that was taken over is old news */
 };
 
 /* 100 ms passed: sweeps so that a whole round takes prune_interval. */
 void prune_tick(struct prune *prune, uint32_t tick, bool is_connected);
+
+/* Messages were lost: whoever may have spoken gets a full lifetime more. */
+void prune_feed_gap(struct prune *prune, uint32_t tick);
 
 /* What a worker says about an endpoint; untrusted. */
 void prune_event(struct prune *prune, const struct endpoint_event *event);

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "registrar/bus.h"
+#include "registrar/greeting.h"
 #include "registrar/prune.h"
 #include "registrar/registry.h"
 #include "shm/counters.h"
@@ -34,43 +34,8 @@ struct registrar {
 	uint64_t *counters;
 	uint64_t next_tick_ms, dropped, reconnects;
 	int signals;
-	char greeting[256];
+	char greeting[GREETING_SIZE];
 };
-
-static void local_ip(char out[ADDR_TEXT_SIZE])
-{
-	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(1),
-				   .sin_addr.s_addr = htonl(0x01020304) };
-	struct addr addr = { .len = sizeof(addr.in6) };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	snprintf(out, ADDR_TEXT_SIZE, "127.0.0.1");
-	if (fd < 0)
-		return;
-	if (connect(fd, (struct sockaddr *)&any, sizeof(any)) == 0 &&
-	    getsockname(fd, &addr.sa, &addr.len) == 0)
-		addr_format_ip(&addr, out);
-	close(fd);
-}
-
-static void make_greeting(struct registrar *r)
-{
-	const struct registrar_settings *s = &r->config->settings;
-	char ip[ADDR_TEXT_SIZE];
-	uint64_t id[2];
-
-	random_bytes(id, sizeof(id));
-	local_ip(ip);
-	snprintf(r->greeting, sizeof(r->greeting),
-		 "{\"id\":\"%llu-%08x-%04x-4%03x-%04x-%012llx\",\"hosts\":[\"%s\"],"
-		 "\"minimumRegisterIntervalInSeconds\":%llu,\"pruneThresholdInSeconds\":%llu}",
-		 (unsigned long long)s->index, (unsigned)(id[0] >> 32),
-		 (unsigned)(id[0] >> 16 & 0xffff), (unsigned)(id[0] & 0xfff),
-		 (unsigned)(0x8000 | (id[1] >> 48 & 0x3fff)),
-		 (unsigned long long)(id[1] & 0xffffffffffff), ip,
-		 (unsigned long long)(s->minimum_register_interval_ms / 1000),
-		 (unsigned long long)(s->droplet_stale_threshold_ms / 1000));
-}
 
 static int attach(struct registrar *r, struct reason *reason)
 {
@@ -96,8 +61,9 @@ static int attach(struct registrar *r, struct reason *reason)
 	r->counters = counters_row(r->board, SLOT_REGISTRAR);
 	r->registry = registry_create(&r->config->settings, r->writer, r->board, r->counters);
 	r->prune = (struct prune){ .is_suspended = true, .settings = &r->config->settings, .writer = r->writer,
-				   .board = r->board, .counters = r->counters };
-	make_greeting(r);
+				   .board = r->board, .counters = r->counters,
+				   .failed_limit = { .per_second = 10 } };
+	greeting_make(&r->config->settings, r->greeting);
 	return bus_open(&r->config->nats, r->greeting, &r->bus, reason);
 }
 
@@ -148,6 +114,10 @@ static void publish_facts(struct registrar *r, uint64_t now)
 {
 	uint64_t dropped = bus_dropped(r->bus), reconnects = bus_reconnects(r->bus);
 
+	if (dropped != r->dropped) {
+		log_error("feed-gap", "messages=%llu", (unsigned long long)(dropped - r->dropped));
+		prune_feed_gap(&r->prune, table_tick(r->table, now));
+	}
 	counter_add(r->counters, COUNTER_registry_message_dropped, dropped - r->dropped);
 	counter_add(r->counters, COUNTER_nats_reconnects, reconnects - r->reconnects);
 	r->dropped = dropped;
@@ -206,12 +176,21 @@ static void loop(struct registrar *r)
 int registrar_run(const struct registrar_config *config, struct reason *reason)
 {
 	struct registrar r = { .config = config };
-	int rc = attach(&r, reason);
+	int rc;
+
+	log_info("starting", LOG_NO_DATA);
+	if (config->is_threshold_raised)
+		log_warn("droplet-stale-threshold-raised", "milliseconds=%llu",
+			 (unsigned long long)config->settings.droplet_stale_threshold_ms);
+	log_at(LOG_LEVEL_INFO, "subscriber", "subscriber-starting", LOG_NO_DATA);
+	rc = attach(&r, reason);
 
 	if (rc < 0)
 		return rc;
+	log_at(LOG_LEVEL_INFO, "subscriber", "subscriber-started", LOG_NO_DATA);
 	process_notify(&r.process, PROCESS_READY);
 	loop(&r);
+	log_at(LOG_LEVEL_INFO, "subscriber", "exited", LOG_NO_DATA);
 	bus_close(r.bus);
 	registry_destroy(r.registry);
 	route_writer_close(r.writer);

@@ -12,7 +12,7 @@
 #include "registrar/message.h"
 #include "shm/counters.h"
 
-#define HANDLE_SLOTS (1u << 17)
+#define KNOWN_MESSAGES (1u << 18)
 #define TICK_MS 100
 
 struct registry {
@@ -21,7 +21,7 @@ struct registry {
 	struct board *board;
 	uint64_t *counters;
 	struct handles *handles;
-	struct log_limit invalid_limit, full_limit;
+	struct log_limit invalid_limit, full_limit, large_limit, filtered_limit, dropped_limit;
 };
 
 struct registry *registry_create(const struct registrar_settings *settings,
@@ -34,8 +34,9 @@ struct registry *registry_create(const struct registrar_settings *settings,
 	r->writer = writer;
 	r->board = board;
 	r->counters = counters;
-	r->handles = handles_create(HANDLE_SLOTS);
+	r->handles = handles_create(KNOWN_MESSAGES);
 	r->invalid_limit.per_second = r->full_limit.per_second = 10;
+	r->large_limit.per_second = r->filtered_limit.per_second = r->dropped_limit.per_second = 1;
 	route_writer_keep_empty(writer, (uint32_t)(settings->empty_pool_timeout_ms / TICK_MS));
 	return r;
 }
@@ -92,10 +93,10 @@ static void log_invalid(struct registry *r, const char *subject, struct str payl
 /* True if every handle of a known message is still good: done without parsing. */
 static bool refresh_known(struct registry *r, struct known_message *known, uint32_t tick)
 {
-	for (unsigned i = 0; i < known->count; i++) {
-		if (route_writer_refresh(r->writer, &known->handles[i], tick) == 0)
+	for (uint32_t i = 0; i < known->count; i++) {
+		if (route_writer_refresh(r->writer, &known_handles(known)[i], tick) == 0)
 			continue;
-		known->count = 0;
+		known_forget(known);
 		return false;
 	}
 	if (known->count)
@@ -114,27 +115,38 @@ static void clamp_lifetime(const struct registry *r, struct endpoint *endpoint)
 static void log_added(int result, bool is_new_route, struct str uri, const struct route_key *key,
 		      const struct endpoint *endpoint)
 {
-	if (is_new_route)
+	if (is_new_route) {
 		log_at(LOG_LEVEL_INFO, "registry", "route-registered", "uri=%.*s",
 		       STR_ARG(key->text));
+		log_at(LOG_LEVEL_DEBUG, "registry", "uri-added", "uri=%.*s", STR_ARG(key->text));
+	}
 	log_endpoint(result == WRITE_ADDED ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
 		     result == WRITE_UNMODIFIED ? "endpoint-not-registered" : "endpoint-registered",
 		     uri, endpoint);
 }
 
-static void count_added(struct registry *r, int result)
+static void log_refused(struct registry *r, int error, struct str uri)
 {
+	bool is_full = error == -ENOSPC;
 	uint64_t suppressed;
 
-	if (result == WRITE_ADDED) {
+	counter_add(r->counters,
+		    is_full ? COUNTER_table_full_refusals : COUNTER_registry_message_rejected, 1);
+	if (log_limit_allows(is_full ? &r->full_limit : &r->large_limit, &suppressed))
+		log_at(LOG_LEVEL_ERROR, "registry", is_full ? "table-full" : "endpoint-refused",
+		       "uri=%.*s error=%s suppressed=%llu", STR_ARG(uri),
+		       error == -EMSGSIZE ? "too large for the table" : strerror(-error),
+		       (unsigned long long)suppressed);
+}
+
+static void count_added(struct registry *r, int result, struct str uri)
+{
+	if (result == WRITE_ADDED)
 		counter_add(r->counters, COUNTER_registry_message_added, 1);
-	} else if (result > 0) {
+	else if (result > 0)
 		counter_add(r->counters, COUNTER_registry_message_updated, 1);
-	} else {
-		counter_add(r->counters, COUNTER_table_full_refusals, 1);
-		if (log_limit_allows(&r->full_limit, &suppressed))
-			log_at(LOG_LEVEL_ERROR, "registry", "table-full", "error=%d", -result);
-	}
+	else
+		log_refused(r, result, uri);
 }
 
 static int register_uri(struct registry *r, struct str uri, const struct endpoint *endpoint,
@@ -151,7 +163,7 @@ static int register_uri(struct registry *r, struct str uri, const struct endpoin
 		return -EINVAL;
 	}
 	result = route_writer_add(r->writer, &key, endpoint, tick, handle, &is_new_route);
-	count_added(r, result);
+	count_added(r, result, uri);
 	if (result > 0)
 		log_added(result, is_new_route, uri, &key, endpoint);
 	return result;
@@ -160,18 +172,49 @@ static int register_uri(struct registry *r, struct str uri, const struct endpoin
 static void register_all(struct registry *r, const struct registration *registration,
 			 struct known_message *known, uint32_t tick)
 {
-	bool can_know = registration->uri_count <= HANDLES_PER_MESSAGE;
-	struct route_handle handle;
+	uint32_t count = registration->uri_count, accepted = 0;
+	struct route_handle *handles = known_reserve(known, count);
 
-	for (unsigned i = 0; i < registration->uri_count; i++) {
+	for (uint32_t i = 0; i < count; i++)
 		if (register_uri(r, registration->uris[i], &registration->endpoint, tick,
-				 &handle) <= 0)
-			can_know = false;
-		else if (can_know)
-			known->handles[i] = handle;
-	}
-	known->count = can_know ? registration->uri_count : 0;
-	board_set_fact(r->board, FACT_LAST_UPDATE_MS, clock_ms());
+				 &handles[i]) > 0)
+			accepted++;
+	if (accepted == count)
+		known->count = count;
+	else
+		known_forget(known);
+	if (accepted)
+		board_set_fact(r->board, FACT_LAST_UPDATE_MS, clock_ms());
+}
+
+/* Other fields than those that keep an app safe may be wrong: said, and left out. */
+static void log_dropped_fields(struct registry *r, const struct registration *registration)
+{
+	uint64_t suppressed;
+
+	if (!registration->dropped_fields)
+		return;
+	counter_add(r->counters, COUNTER_registry_fields_dropped, registration->dropped_fields);
+	if (log_limit_allows(&r->dropped_limit, &suppressed))
+		log_at(LOG_LEVEL_WARN, "subscriber", "fields-dropped",
+		       "count=%u host=%.*s application_id=%.*s suppressed=%llu",
+		       registration->dropped_fields, STR_ARG(registration->endpoint.host),
+		       STR_ARG(registration->endpoint.app_id), (unsigned long long)suppressed);
+}
+
+/* False, counted and said now and then, if the message is for other routers. */
+static bool concerns_us(struct registry *r, const struct endpoint *endpoint)
+{
+	uint64_t suppressed;
+
+	if (is_in_shard(r->settings, endpoint->isolation_segment))
+		return true;
+	counter_add(r->counters, COUNTER_registry_message_filtered, 1);
+	if (log_limit_allows(&r->filtered_limit, &suppressed))
+		log_at(LOG_LEVEL_DEBUG, "registry", "registration-filtered",
+		       "isolation_segment=%.*s suppressed=%llu",
+		       STR_ARG(endpoint->isolation_segment), (unsigned long long)suppressed);
+	return false;
 }
 
 void registry_register(struct registry *r, struct str payload, uint32_t tick)
@@ -188,9 +231,8 @@ void registry_register(struct registry *r, struct str payload, uint32_t tick)
 	arena_init(&arena, NULL, 0);
 	if (message_parse(payload, &arena, &registration, &reason) < 0) {
 		log_invalid(r, "router.register", payload, &reason);
-	} else if (!is_in_shard(r->settings, registration.endpoint.isolation_segment)) {
-		counter_add(r->counters, COUNTER_registry_message_filtered, 1);
-	} else {
+	} else if (concerns_us(r, &registration.endpoint)) {
+		log_dropped_fields(r, &registration);
 		clamp_lifetime(r, &registration.endpoint);
 		register_all(r, &registration, known, tick);
 	}
@@ -226,11 +268,11 @@ void registry_unregister(struct registry *r, struct str payload)
 	struct arena arena;
 
 	arena_init(&arena, NULL, 0);
+	log_at(LOG_LEVEL_DEBUG, "subscriber", "unregister-route", "message=%.*s",
+	       STR_ARG(str_sub(payload, 0, 1024)));
 	if (message_parse(payload, &arena, &registration, &reason) < 0)
 		log_invalid(r, "router.unregister", payload, &reason);
-	else if (!is_in_shard(r->settings, registration.endpoint.isolation_segment))
-		counter_add(r->counters, COUNTER_registry_message_filtered, 1);
-	else
+	else if (concerns_us(r, &registration.endpoint))
 		for (unsigned i = 0; i < registration.uri_count; i++)
 			unregister_uri(r, registration.uris[i], &registration.endpoint);
 	arena_fini(&arena);

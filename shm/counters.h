@@ -30,6 +30,7 @@
 	X(registry_message_added) X(registry_message_updated) X(registry_message_refreshed) \
 	X(registry_message_removed) X(registry_message_rejected) X(registry_message_filtered) \
 	X(registry_message_dropped)    /* queue overflow: a gap in the feed */ \
+	X(registry_fields_dropped)     /* of messages that were taken otherwise */ \
 	X(table_full_refusals) \
 	X(routes_pruned) \
 	X(nats_reconnects) X(greetings_answered) \

@@ -532,6 +532,15 @@ static ref_t inst_of_row(const struct route_writer *w, uint32_t row, uint64_t se
 	return REF_NONE;
 }
 
+bool route_writer_endpoint(const struct route_writer *w, uint32_t row, uint64_t serial,
+			   struct endpoint *out)
+{
+	ref_t ref = inst_of_row(w, row, serial);
+	const struct inst *inst = ref ? shm_get(w->table, ref, sizeof(*inst)) : NULL;
+
+	return inst && inst_copy(inst, out);
+}
+
 unsigned route_writer_remove_serial(struct route_writer *w, uint32_t row, uint64_t serial,
 				    bool keep_last)
 {

@@ -10,7 +10,8 @@ from harness.waiting import ROOT, build_dir
 
 CONF = (ROOT / "etc/wye.conf").read_text()
 SETTING = re.compile(r"^\s*(#\s)?\s*([a-z_0-9]+) = (.*)$")
-ROW = re.compile(r'SETTING_([A-Z]+)\s*\((?:[^,"]+,){0,2}\s*"(\w+)"(?:,\s*("(?:[^"]*)"|[^,)]+))?')
+# SETTING_MS(struct s, field, "name", "default", ...) or, by a macro of the file, P(MS, field, "name", ...)
+ROW = re.compile(r'(?:SETTING_|\b[A-Z]\()([A-Z]+)\s*[(,](?:[^,"]+,){0,2}\s*"(\w+)"(?:,\s*("(?:[^"]*)"|[^,)]+))?')
 TABLE = re.compile(r"static const struct setting (\w+)\[\] = \{(.*?)\n\};", re.S)
 READ = re.compile(r'settings_read(?:_item)?\(\w+,\s*"([\w.]+)",\s*(?:\w+,\s*)?(\w+_rows|rows),')
 
@@ -67,7 +68,7 @@ def test_every_setting_of_every_program_is_documented_with_its_default():
             faults.append(f"{path} is not in wye.conf")
             continue
         commented, value = documentation[path]
-        if commented and default and value.strip('"') != default.strip('" '):
+        if commented and default and value.strip('" ()') != default.strip('" '):
             faults.append(f"{path}: wye.conf says {value}, the program {default}")
     assert len(known()) > 20 and not faults, faults
 

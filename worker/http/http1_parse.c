@@ -282,6 +282,10 @@ static bool check_request_fields(struct http_head *head, struct http1_fault *fau
 	while ((field = http_head_next(head, STR("Trailer"), &at)) != NULL)
 		if (names_framing_field(field->value))
 			return refuse(fault, 400, "");
+	at = 0;
+	while ((field = http_head_next(head, STR("Expect"), &at)) != NULL)
+		if (field->value.len && !str_list_has(field->value, STR("100-continue")))
+			return refuse(fault, 417, "");
 	if (!head->has_authority && head->minor >= 1 && !str_equal(head->method, STR("CONNECT")) &&
 	    !str_equal(head->method, STR("PRI")))
 		return refuse(fault, 400, "missing required Host header");

@@ -104,7 +104,7 @@ static enum http_body out_framing(const struct mux *mux, const struct http_head 
 {
 	if (mux->is_upstream || (head->body != BODY_CHUNKED && head->body != BODY_UNTIL_CLOSE))
 		return head->body;
-	return mux->peer_minor == 0 ? BODY_UNTIL_CLOSE : BODY_CHUNKED;
+	return mux->peer_minor == 0 || !head->minor ? BODY_UNTIL_CLOSE : BODY_CHUNKED;
 }
 
 static void begin_message(struct mux *mux, const struct http_head *head)

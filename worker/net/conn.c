@@ -6,9 +6,27 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define WATCHED (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+
+/* The C library brackets these calls with cancellation points once a process
+ * has a second thread, as a worker with an access log does; nobody cancels
+ * threads here. */
+static ssize_t sys_read(int fd, void *out, size_t cap)
+{
+	return syscall(SYS_read, fd, out, cap);
+}
+
+static ssize_t sys_send(int fd, const struct iovec *parts, int count)
+{
+	struct msghdr message = { .msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count };
+
+	return count == 1 ? syscall(SYS_sendto, fd, parts->iov_base, parts->iov_len, MSG_NOSIGNAL,
+				    NULL, 0) :
+			    syscall(SYS_sendmsg, fd, &message, MSG_NOSIGNAL);
+}
 
 static int pending_error(int fd)
 {
@@ -56,7 +74,7 @@ static enum io plain_read(struct conn *conn, void *out, size_t cap, size_t *n)
 	ssize_t got;
 
 	do
-		got = read(conn->watch.fd, out, cap);
+		got = sys_read(conn->watch.fd, out, cap);
 	while (got < 0 && errno == EINTR);
 	if (got < 0 && errno != EAGAIN)
 		return broken(conn, errno);
@@ -83,13 +101,10 @@ static size_t total_of(const struct iovec *parts, int count)
 
 static enum io plain_writev(struct conn *conn, const struct iovec *parts, int count, size_t *n)
 {
-	struct msghdr message = { .msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count };
 	ssize_t sent;
 
 	do
-		sent = count == 1 ? send(conn->watch.fd, parts->iov_base, parts->iov_len,
-					 MSG_NOSIGNAL) :
-				    sendmsg(conn->watch.fd, &message, MSG_NOSIGNAL);
+		sent = sys_send(conn->watch.fd, parts, count);
 	while (sent < 0 && errno == EINTR);
 	if (sent < 0 && errno != EAGAIN) {
 		conn->ready |= CONN_READABLE;         /* what came before the reset can be read */

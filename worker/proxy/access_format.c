@@ -14,7 +14,7 @@ struct line {
 	char *at;
 };
 
-static void put(struct line *l, struct str s)
+static inline void put(struct line *l, struct str s)
 {
 	if (s.len)
 		memcpy(l->at, s.p, s.len);
@@ -33,9 +33,49 @@ static void put_hex(struct line *l, const char *prefix, uint32_t value, int digi
 		*l->at++ = hex[value >> (4 * i) & 15];
 }
 
-static bool is_plain(unsigned char c)
+/* What a byte may be, so that long texts are looked through at one load a byte. */
+enum { QUOTED = 1, IN_PATH = 2, IN_ESCAPED_PATH = 4 };
+
+static uint8_t classes[256];
+
+__attribute__((constructor)) static void fill_classes(void)
 {
-	return c >= 0x20 && c <= 0x7e && c != '"' && c != '\\';
+	for (unsigned c = 0x20; c < 0x7f; c++) {
+		bool is_alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+				(c >= 'a' && c <= 'z');
+
+		if (c != '"' && c != '\\')
+			classes[c] |= QUOTED;
+		if (is_alnum || strchr("-_.~$&+,/:;=@", (int)c))
+			classes[c] |= IN_PATH | IN_ESCAPED_PATH;
+		else if (strchr("!'()*[]%", (int)c))
+			classes[c] |= IN_ESCAPED_PATH;
+	}
+}
+
+/* True if one of eight bytes is a control, a quote, a backslash or not ASCII. */
+static bool has_special(uint64_t eight)
+{
+	const uint64_t ones = 0x0101010101010101ull, tops = 0x80 * ones;
+	uint64_t quotes = eight ^ '"' * ones, slashes = eight ^ '\\' * ones;
+
+	return ((eight - 0x20 * ones) | (quotes - ones) | (slashes - ones) | (eight + ones) |
+		eight) & tops;
+}
+
+/* The length of the run of such bytes at the start. */
+static size_t run_of(struct str s, uint8_t class)
+{
+	size_t n = 0;
+
+	for (uint64_t eight; class == QUOTED && s.len - n >= sizeof(eight); n += sizeof(eight)) {
+		memcpy(&eight, s.p + n, sizeof(eight));
+		if (has_special(eight))
+			break;
+	}
+	while (n < s.len && classes[(unsigned char)s.p[n]] & class)
+		n++;
+	return n;
 }
 
 /* Decodes one character; returns its bytes, 0 if they are not UTF-8. */
@@ -115,22 +155,19 @@ static size_t put_special(struct line *l, const char *p, size_t len)
 	return n;
 }
 
-/* The text as Go quotes it, without the quotes. */
+/* The text as Go quotes it, without the quotes, in at most `most` bytes. */
 static void put_escaped(struct line *l, struct str s, size_t most)
 {
-	const char *stop = l->at + most - 10;
-	size_t i = 0;
+	const char *stop = l->at + most - 10; /* one more special character fits */
 
-	while (i < s.len && l->at < stop) {
-		size_t run = i;
+	while (s.len && l->at < stop) {
+		size_t room = (size_t)(stop - l->at);
+		size_t run = run_of(str_sub(s, 0, room), QUOTED);
 
-		while (run < s.len && is_plain((unsigned char)s.p[run]) &&
-		       run - i < (size_t)(stop - l->at))
-			run++;
-		put(l, str_sub(s, i, run - i));
-		i = run;
-		if (i < s.len && l->at < stop)
-			i += put_special(l, s.p + i, s.len - i);
+		put(l, str_sub(s, 0, run));
+		s = str_sub(s, run, STR_REST);
+		if (s.len && run < room)
+			s = str_sub(s, put_special(l, s.p, s.len), STR_REST);
 	}
 }
 
@@ -144,15 +181,6 @@ static void put_quoted(struct line *l, struct str s, size_t most)
 	*l->at++ = '"';
 }
 
-static bool is_path_byte(char c, bool is_escaped_already)
-{
-	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
-		return true;
-	if (c && strchr("-_.~$&+,/:;=@", c))
-		return true;
-	return is_escaped_already && c && strchr("!'()*[]%", c);
-}
-
 static unsigned hex_digit(char c)
 {
 	return c <= '9' ? (unsigned)(c - '0') : (unsigned)(ascii_lower(c) - 'a' + 10);
@@ -163,11 +191,8 @@ static unsigned hex_digit(char c)
 static void put_path(struct line *l, struct str path)
 {
 	const char *stop = l->at + URI_MAX / 2;
-	bool is_good = true;
 
-	for (size_t i = 0; i < path.len && is_good; i++)
-		is_good = is_path_byte(path.p[i], true);
-	if (is_good) {
+	if (run_of(path, IN_ESCAPED_PATH) == path.len) {
 		put(l, str_sub(path, 0, URI_MAX / 2));
 		return;
 	}
@@ -178,7 +203,7 @@ static void put_path(struct line *l, struct str path)
 			c = (unsigned char)(hex_digit(path.p[i + 1]) << 4 | hex_digit(path.p[i + 2]));
 			i += 2;
 		}
-		if (is_path_byte((char)c, false)) {
+		if (classes[c] & IN_PATH) {
 			*l->at++ = (char)c;
 			continue;
 		}
@@ -235,7 +260,7 @@ static void put_number(struct line *l, uint64_t value)
 }
 
 /* Exactly `digits` digits. */
-static void put_digits(struct line *l, uint64_t value, int digits)
+static inline void put_digits(struct line *l, uint32_t value, int digits)
 {
 	for (int i = digits - 1; i >= 0; i--) {
 		l->at[i] = (char)('0' + value % 10);
@@ -256,7 +281,7 @@ static void put_seconds(struct line *l, int64_t ns)
 	us = ((uint64_t)ns + 500) / 1000;
 	put_number(l, us / 1000000);
 	*l->at++ = '.';
-	put_digits(l, us % 1000000, 6);
+	put_digits(l, (uint32_t)(us % 1000000), 6);
 }
 
 /* "2026-11-21T10:00:00.123456789Z"; the part up to the second is kept. */
@@ -274,16 +299,8 @@ static void put_timestamp(struct line *l, uint64_t wall_ns)
 	}
 	put(l, (struct str){ kept, sizeof(kept) - 1 });
 	*l->at++ = '.';
-	put_digits(l, wall_ns % 1000000000u, 9);
+	put_digits(l, (uint32_t)(wall_ns % 1000000000u), 9);
 	*l->at++ = 'Z';
-}
-
-static void put_address(struct line *l, const struct addr *addr)
-{
-	char text[ADDR_TEXT_SIZE];
-
-	put_quoted(l, (struct str){ text, addr && addr->len ? addr_format(addr, text) : 0 },
-		   SHORT_MAX);
 }
 
 static void put_status(struct line *l, unsigned status)
@@ -314,7 +331,7 @@ size_t access_log_format(const struct access_record *r, char out[ACCESS_LINE_MAX
 	*l->at++ = ' ';
 	put_quoted(l, r->user_agent, LONG_MAX_BYTES);
 	*l->at++ = ' ';
-	put_address(l, r->remote);
+	put_quoted(l, r->remote, SHORT_MAX);
 	*l->at++ = ' ';
 	put_quoted(l, r->backend, SHORT_MAX);
 	PUT(l, " x_forwarded_for:");

@@ -19,6 +19,7 @@
 #include "log_ring.h"
 
 #define COLLECT_MS   20               /* lines of so long are written together */
+#define IDLE_MS      250              /* a look at the ring without being called */
 #define RETRY_MS     1000             /* after a write that failed */
 #define FAREWELL_MS  1000
 
@@ -32,6 +33,7 @@ struct access_log {
 	pthread_cond_t called;
 	bool is_ending;
 	int is_asleep;                /* the writer waits to be called; atomic */
+	char line[ACCESS_LINE_MAX];   /* too large for a stack that is probed page by page */
 };
 
 /* Milliseconds from now, for pthread_cond_timedwait(). */
@@ -42,22 +44,19 @@ static struct timespec in_ms(uint64_t ms)
 	return (struct timespec){ (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
 }
 
-static void wait_for_lines(struct access_log *log, uint64_t ms)
+/* Sleeps until it is called or `ms` have passed.  The worker looks at is_asleep
+ * without a fence, which would make it wait for its own stores of the line; so a
+ * call can be missed, and the sleep has an end. */
+static void wait_for_lines(struct access_log *log, uint64_t ms, bool is_idle)
 {
-	struct timespec until = in_ms(ms ? ms : 1);
+	struct timespec until = in_ms(ms);
+	struct iovec parts[2];
 
 	pthread_mutex_lock(&log->mutex);
-	if (!ms) {
-		struct iovec parts[2];
-
-		__atomic_store_n(&log->is_asleep, 1, __ATOMIC_SEQ_CST);
-		/* a line that came before the store was seen is looked for here */
-		if (!log->is_ending && !log_ring_peek_all(log->ring, parts))
-			pthread_cond_wait(&log->called, &log->mutex);
-		__atomic_store_n(&log->is_asleep, 0, __ATOMIC_SEQ_CST);
-	} else if (!log->is_ending) {
+	__atomic_store_n(&log->is_asleep, is_idle, __ATOMIC_SEQ_CST);
+	if (!log->is_ending && !(is_idle && log_ring_peek_all(log->ring, parts)))
 		pthread_cond_timedwait(&log->called, &log->mutex, &until);
-	}
+	__atomic_store_n(&log->is_asleep, 0, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&log->mutex);
 }
 
@@ -111,7 +110,7 @@ static void *write_lines(void *context)
 			usleep(10000);
 			continue;
 		}
-		wait_for_lines(log, !is_good ? RETRY_MS : is_idle ? 0 : COLLECT_MS);
+		wait_for_lines(log, !is_good ? RETRY_MS : is_idle ? IDLE_MS : COLLECT_MS, is_idle);
 	}
 }
 
@@ -153,17 +152,15 @@ static void drop_line(struct access_log *log)
 
 void access_log_write(struct access_log *log, const struct access_record *record)
 {
-	char line[ACCESS_LINE_MAX];
-	size_t len = access_log_format(record, line);
+	size_t len = access_log_format(record, log->line);
 
-	if (!log_ring_append(log->ring, (struct str){ line, len })) {
+	if (!log_ring_append(log->ring, (struct str){ log->line, len })) {
 		drop_line(log);
 		call_writer(log);
 		return;
 	}
 	counter_add(log->counters, COUNTER_access_log_lines, 1);
 	log->appended += (unsigned)len;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (log->appended < CALL_AFTER_BYTES && !__atomic_load_n(&log->is_asleep, __ATOMIC_RELAXED))
 		return;
 	log->appended = 0;

@@ -7,7 +7,6 @@
 #ifndef PROXY_ACCESS_LOG_H
 #define PROXY_ACCESS_LOG_H
 
-#include "base/addr.h"
 #include "base/str.h"
 #include "board.h"
 
@@ -19,7 +18,7 @@ struct access_record {
 	struct str referer, user_agent, forwarded_for, forwarded_proto, request_id;
 	struct str backend;           /* "ip:port" of the last endpoint tried */
 	struct str app_id, app_index, instance_id, router_error;
-	const struct addr *remote;
+	struct str remote;            /* "ip:port" of the client */
 	uint64_t received_bytes, sent_bytes;  /* of bodies */
 	uint64_t started_wall_ns;
 	uint64_t elapsed_ns;          /* response_time */

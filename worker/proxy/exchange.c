@@ -101,7 +101,10 @@ static enum pick pick_endpoint(struct exchange *x)
 	char buffer[ROUTE_KEY_MAX];
 	struct route_key key;
 
-	if (!route_key_from_request(x->request.authority, path_of(x->request.target), buffer, &key))
+	struct str path = path_of(x->request.target);
+
+	if (str_equal(path, STR("*")) ||
+	    !route_key_from_request(x->request.authority, path, buffer, &key))
 		return PICK_NO_ROUTE;
 	return balancer_pick(&x->proxy->balancer, &key, &x->tried, x->attempts + 1,
 			     loop_now_ms(x->proxy->loop), &x->endpoint);
@@ -469,19 +472,30 @@ static void clear(struct exchange *x)
 	http_head_init(&x->response, &x->arena);
 }
 
+static void name_peer(struct exchange *x)
+{
+	char *text = arena_alloc(&x->arena, ADDR_TEXT_SIZE);
+	size_t len = addr_format(downstream_peer(x->downstream), text), ip_len = len;
+
+	while (ip_len && text[ip_len] != ':')
+		ip_len--;
+	x->peer = (struct str){ text, len };
+	x->peer_ip = (struct str){ text, ip_len };
+	if (text[0] == '[')           /* X-Forwarded-For has no brackets */
+		x->peer_ip = str_sub(x->peer, 1, ip_len - 2);
+}
+
 struct exchange *exchange_create(struct proxy *proxy, struct downstream *downstream,
 				 struct stream *stream)
 {
 	struct exchange *x = new_exchange(proxy);
-	char ip[ADDR_TEXT_SIZE];
-	size_t len = addr_format_ip(downstream_peer(downstream), ip);
 
 	clear(x);
 	x->proxy = proxy;
 	x->downstream = downstream;
 	x->down = stream;
 	x->is_monitor = downstream_is_status(downstream);
-	x->peer_ip = arena_copy(&x->arena, (struct str){ ip, len });
+	name_peer(x);
 	x->began_ns = loop_now_ns(proxy->loop);
 	x->began_wall_ns = loop_wall_ns(proxy->loop);
 	task_init(&x->task, exchange_run);

@@ -56,7 +56,7 @@ struct exchange {
 	enum failure failure;         /* of the last attempt, or what ended it all */
 	struct tried tried;           /* endpoints of this exchange that failed */
 	struct str failure_text;      /* what happened, in Gorouter's words */
-	struct str peer_ip;           /* of the client, in the arena */
+	struct str peer, peer_ip;     /* of the client, "ip:port" and "ip", in the arena */
 
 	uint64_t began_ns, began_wall_ns;     /* head complete */
 	uint64_t app_began_ns, app_ended_ns;  /* first attempt; end of the last; 0: never */

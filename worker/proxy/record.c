@@ -48,26 +48,47 @@ static int64_t router_ns(const struct exchange *x, uint64_t elapsed_ns)
 	return elapsed_ns > app_ns ? (int64_t)(elapsed_ns - app_ns) : 0;
 }
 
+/* One pass for all; the first of each name counts, of X-Forwarded-For all. */
+static void take_request_fields(struct access_record *record, const struct http_head *request)
+{
+	const struct {
+		struct str name, *value;
+	} wanted[] = {
+		{ STR("Referer"), &record->referer },
+		{ STR("User-Agent"), &record->user_agent },
+		{ STR("X-Forwarded-Proto"), &record->forwarded_proto },
+		{ STR("X-Forwarded-For"), &record->forwarded_for },
+	};
+	bool is_repeated = false;
+
+	for (unsigned i = 0; i < request->count; i++)
+		for (unsigned w = 0; w < 4; w++)
+			if (str_equal_nocase(request->fields[i].name, wanted[w].name)) {
+				is_repeated = is_repeated || (w == 3 && wanted[w].value->p);
+				if (!wanted[w].value->p)
+					*wanted[w].value = request->fields[i].value;
+			}
+	if (is_repeated)
+		record->forwarded_for = http_head_join(request, STR("X-Forwarded-For"));
+}
+
 static void write_line(struct exchange *x, unsigned status)
 {
 	struct http_head *request = &x->request;
-	uint64_t elapsed_ns = clock_ns() - x->began_ns;
+	uint64_t elapsed_ns = (x->app_ended_ns ? x->app_ended_ns : clock_ns()) - x->began_ns;
 	char backend[272];
 	struct access_record record = {
 		.host = request->authority, .method = request->method, .target = request->target,
 		.minor = request->minor, .status = status,
-		.referer = http_head_find(request, STR("Referer")),
-		.user_agent = http_head_find(request, STR("User-Agent")),
-		.forwarded_for = http_head_join(request, STR("X-Forwarded-For")),
-		.forwarded_proto = http_head_find(request, STR("X-Forwarded-Proto")),
 		.request_id = str_of(x->request_id),
 		.router_error = router_error(x),
-		.remote = downstream_peer(x->downstream),
+		.remote = x->peer,
 		.received_bytes = x->upload.bytes, .sent_bytes = x->download.bytes,
 		.started_wall_ns = x->began_wall_ns, .elapsed_ns = elapsed_ns,
 		.router_ns = router_ns(x, elapsed_ns),
 	};
 
+	take_request_fields(&record, request);
 	if (x->has_endpoint) {
 		record.backend = (struct str){ backend, endpoint_format_address(&x->endpoint,
 								backend, sizeof(backend)) };

@@ -3,6 +3,9 @@
  */
 #include "tests/unit/fixture/shm_table.h"
 
+#include <stdio.h>
+
+#include "registrar/handles.h"
 #include "registrar/message.h"
 #include "registrar/registry.h"
 #include "shm/counters.h"
@@ -52,13 +55,171 @@ static void a_repeated_message_is_refreshed_and_an_unregister_removes(void **sta
 	registry_destroy(r);
 }
 
+/* What protects an app is not left out because it is written wrongly. */
+static void a_wrong_vital_field_refuses_the_message(void **state)
+{
+	static const char *const fields[] = {
+		"\"tls_port\":\"x\"", "\"tls_port\":65536", "\"route_service_url\":1",
+		"\"server_cert_domain_san\":[]", "\"isolation_segment\":7",
+		"\"route_service_url\":\"http://plain.example\"",
+	};
+	struct registration out;
+	struct reason reason;
+	struct arena arena;
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		arena_init(&arena, NULL, 0);
+		snprintf(text, sizeof(text), "{\"host\":\"10.0.0.1\",\"port\":80,"
+			 "\"uris\":[\"a.example\"],%s}", fields[i]);
+		assert_true(message_parse(str_of(text), &arena, &out, &reason) < 0);
+		arena_fini(&arena);
+	}
+}
+
+static void other_wrong_fields_are_left_out_and_counted(void **state)
+{
+	struct shm_table *t = *state;
+	uint64_t counters[COUNTER_COUNT] = { 0 };
+	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
+	struct endpoint endpoint;
+	uint32_t seen;
+
+	registry_register(r, STR("{\"host\":\"10.0.0.1\",\"port\":80,\"uris\":[\"a.example\",5],"
+				 "\"app\":{},\"stale_threshold_in_seconds\":\"soon\"}"), 5);
+	assert_true(shm_table_entry(t, "a.example", 0, &endpoint, &seen));
+	assert_int_equal(counters[COUNTER_registry_fields_dropped], 3);
+	registry_destroy(r);
+}
+
+/* "a0.example", "a1.example", ... in one message. */
+static struct str message_of_uris(char *out, size_t cap, unsigned count)
+{
+	size_t len = (size_t)snprintf(out, cap, "{\"host\":\"10.0.0.1\",\"port\":80,\"uris\":[");
+
+	for (unsigned i = 0; i < count; i++)
+		len += (size_t)snprintf(out + len, cap - len, "%s\"a%u.example\"", i ? "," : "", i);
+	len += (size_t)snprintf(out + len, cap - len, "]}");
+	return (struct str){ out, len };
+}
+
+static void a_heartbeat_of_many_uris_is_not_parsed(void **state)
+{
+	struct shm_table *t = *state;
+	uint64_t counters[COUNTER_COUNT] = { 0 };
+	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
+	static char text[65536];
+	struct str message = message_of_uris(text, sizeof(text), 100);
+	struct endpoint endpoint;
+	uint32_t seen;
+
+	for (uint32_t tick = 1; tick <= 3; tick++)
+		registry_register(r, message, tick);
+	assert_int_equal(counters[COUNTER_registry_message_added], 100);
+	assert_int_equal(counters[COUNTER_registry_message_refreshed], 2);
+	assert_true(shm_table_entry(t, "a99.example", 0, &endpoint, &seen));
+	assert_int_equal(seen, 3);
+	registry_destroy(r);
+}
+
+/* Messages that fall into one set do not push each other out for ever. */
+static void messages_that_share_a_set_are_all_known(void **state)
+{
+	struct handles *handles = handles_create(8);
+	char text[16];
+
+	(void)state;
+	for (int round = 0; round < 3; round++)
+		for (int i = 0; i < 8; i++) {
+			struct str name = { text, (size_t)snprintf(text, sizeof(text), "%d", i) };
+			struct known_message *known = handles_find(handles, name);
+
+			assert_int_equal(known->count, round ? 1 : 0);
+			if (!round) {
+				known_reserve(known, 1);
+				known->count = 1;
+			}
+		}
+	assert_int_equal(handles_find(handles, STR("9"))->count, 0);     /* takes the oldest place */
+	assert_int_equal(handles_find(handles, STR("7"))->count, 1);
+	handles_destroy(handles);
+}
+
+static void a_message_whose_uris_are_all_refused_is_no_update(void **state)
+{
+	struct shm_table *t = *state;
+	uint64_t counters[COUNTER_COUNT] = { 0 };
+	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
+
+	registry_register(r, STR("{\"host\":\"10.0.0.1\",\"port\":80,\"uris\":[\"a\\u0001b\"]}"), 5);
+	assert_int_equal(board_fact(t->board, FACT_LAST_UPDATE_MS), 0);
+	registry_register(r, STR(MESSAGE), 5);
+	assert_int_not_equal(board_fact(t->board, FACT_LAST_UPDATE_MS), 0);
+	registry_destroy(r);
+}
+
+static void only_our_shard_is_taken(void **state)
+{
+	static char *segments[] = { "gold" };
+	static const struct { int sharding; bool shared, gold, silver; } cases[] = {
+		{ SHARDING_ALL,                 true,  true, true  },
+		{ SHARDING_SHARED_AND_SEGMENTS, true,  true, false },
+		{ SHARDING_SEGMENTS,            false, true, false },
+	};
+	struct shm_table *t = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct registrar_settings own = { .droplet_stale_threshold_ms = 120000,
+						  .sharding = cases[i].sharding,
+						  .isolation_segments = { segments, 1 } };
+		uint64_t counters[COUNTER_COUNT] = { 0 };
+		struct registry *r = registry_create(&own, t->writer, t->board, counters);
+
+		registry_register(r, STR("{\"host\":\"h\",\"port\":1,\"uris\":[\"s\"]}"), 1);
+		assert_int_equal(counters[COUNTER_registry_message_filtered], !cases[i].shared);
+		registry_register(r, STR("{\"host\":\"h\",\"port\":1,\"uris\":[\"g\"],"
+					 "\"isolation_segment\":\"gold\"}"), 1);
+		assert_int_equal(counters[COUNTER_registry_message_filtered], !cases[i].shared);
+		registry_register(r, STR("{\"host\":\"h\",\"port\":1,\"uris\":[\"v\"],"
+					 "\"isolation_segment\":\"silver\"}"), 1);
+		assert_int_equal(counters[COUNTER_registry_message_filtered],
+				 !cases[i].shared + !cases[i].silver);
+		registry_destroy(r);
+	}
+}
+
+/* Another instance took over the address: the old one's farewell is not for it (W12). */
+static void an_unregister_of_another_instance_removes_nothing(void **state)
+{
+	struct shm_table *t = *state;
+	uint64_t counters[COUNTER_COUNT] = { 0 };
+	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
+	struct endpoint endpoint;
+	uint32_t seen;
+
+#define OF_INSTANCE(id) "{\"host\":\"h\",\"port\":1,\"uris\":[\"w.example\"],\"private_instance_id\":\"" id "\"}"
+	registry_register(r, STR(OF_INSTANCE("new")), 1);
+	registry_unregister(r, STR(OF_INSTANCE("old")));
+	assert_true(shm_table_entry(t, "w.example", 0, &endpoint, &seen));
+	registry_unregister(r, STR(OF_INSTANCE("new")));
+	assert_false(shm_table_entry(t, "w.example", 0, &endpoint, &seen));
+	registry_destroy(r);
+}
+
 int main(void)
 {
+#define ON_TABLE(test) cmocka_unit_test_setup_teardown(test, shm_table_setup, shm_table_teardown)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_message_is_read_leniently),
-		cmocka_unit_test_setup_teardown(
-			a_repeated_message_is_refreshed_and_an_unregister_removes,
-			shm_table_setup, shm_table_teardown),
+		cmocka_unit_test(a_wrong_vital_field_refuses_the_message),
+		cmocka_unit_test(messages_that_share_a_set_are_all_known),
+		ON_TABLE(a_repeated_message_is_refreshed_and_an_unregister_removes),
+		ON_TABLE(other_wrong_fields_are_left_out_and_counted),
+		ON_TABLE(a_heartbeat_of_many_uris_is_not_parsed),
+		ON_TABLE(a_message_whose_uris_are_all_refused_is_no_update),
+		ON_TABLE(only_our_shard_is_taken),
+		ON_TABLE(an_unregister_of_another_instance_removes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
