@@ -1,4 +1,6 @@
 """Before anything is measured: each proxy does the same duties, and the load generator sees what is wrong."""
+import contextlib
+
 from harness import Backend, Client
 from harness.backend import close_without_answer, partial_body, too_much_body
 from measure import load
@@ -9,18 +11,11 @@ BEFORE = "192.0.2.7"
 
 def duties(kind, aims):
     """Two requests on one connection through `kind`, and what of them reaches a backend that records."""
-    backend = Backend()
-    try:
-        target = kind(backend.port)
-        try:
-            seen = len(backend.requests)
-            with Client(target.port) as client:
-                answers = [client.get(HOST, "/", [("X-Forwarded-For", BEFORE)]) for _ in range(2)]
-            requests = backend.requests[seen:]
-        finally:
-            target.close()
-    finally:
-        backend.close()
+    with contextlib.closing(Backend()) as backend, contextlib.closing(kind(backend.port)) as target:
+        seen = len(backend.requests)
+        with Client(target.port) as client:
+            answers = [client.get(HOST, "/", [("X-Forwarded-For", BEFORE)]) for _ in range(2)]
+        requests = backend.requests[seen:]
     ids = {request.header("X-Vcap-Request-Id") for request in requests}
     wanted = {
         "answers both": [answer.status for answer in answers] == [200, 200] and len(requests) == 2,
@@ -49,11 +44,8 @@ def control(aims):
     """Answers that are wrong in one way each: the load generator must call every one an error."""
     wrong = (not_found, reset_in_body, too_much_body, partial_body, close_without_answer)
     for answer in wrong:
-        backend = Backend(answer)
-        try:
+        with contextlib.closing(Backend(answer)) as backend:
             result = load(backend.port, ["-c", "2", "-l", "4"], 20)
-        finally:
-            backend.close()
         if result["errors"] != 20:
             aims.fault(f"load found {result['errors']} errors in 20 answers of {answer.__name__}")
 

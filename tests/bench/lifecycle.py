@@ -34,11 +34,8 @@ def idle(backend, aims, _options):
     rows = {}
     print(f"\nidle: memory for each of {IDLE_CONNECTIONS} connections that did one request")
     for kind in (targets.Wye, targets.Nginx, targets.Haproxy, targets.Relay):
-        subject = kind(backend.port)
-        try:
+        with targets.started((kind,), backend.port) as (subject,):
             rows[kind.name], missing = idle_kib(subject)
-        finally:
-            subject.close()
         note = aims.note("idle", "KiB of an idle connection", rows[kind.name], 0.45) if kind is targets.Wye else ""
         print(f"  {kind.name:<10} {rows[kind.name]:6.2f} KiB   {note}")
         if missing:
@@ -53,9 +50,8 @@ def start(backend, _aims, _options):
     for kind in (targets.Wye, targets.Nginx, targets.Haproxy):
         times = []
         for _ in range(STARTS):
-            subject = kind(backend.port)
-            times.append(subject.start_s)
-            subject.close()
+            with targets.started((kind,), backend.port) as (subject,):
+                times.append(subject.start_s)
         rows[kind.name] = {"median_s": statistics.median(times), "worst_s": max(times)}
         print(f"  {kind.name:<10} {statistics.median(times) * 1000:6.0f} ms   worst {max(times) * 1000:.0f} ms")
     return rows
@@ -81,11 +77,8 @@ def reloads(backend, aims, options):
     print(f"\nreload: requests lost over {count} reloads under load (retried: written as the server closed "
           "the idle connection in order)")
     for kind in (targets.Wye, targets.Nginx):
-        subject = kind(backend.port)
-        try:
+        with targets.started((kind,), backend.port) as (subject,):
             rows[kind.name] = reload_under_load(subject, count)
-        finally:
-            subject.close()
         for what, result in rows[kind.name].items():
             note = aims.note("reload", f"lost on {what}", result["errors"], 0) if kind is targets.Wye else ""
             print(f"  {kind.name:<10} {what}: {result['errors']} of {result['requests']}   closings announced "
@@ -103,18 +96,12 @@ def lines_in(path):
 def access_log(backend, aims, options):
     """Two instances, with and without; short turns, because the difference is small."""
     rounds, requests = (5, 10000) if options.quick else (21, 20000)
-    subjects = []
-    try:
-        for kind in (targets.Wye, targets.WyeLogging):
-            subjects.append(kind(backend.port))
+    with targets.started((targets.Wye, targets.WyeLogging), backend.port) as subjects:
         turns = measure(subjects, KEEPALIVE, requests, rounds)
         subjects[1].router.stop()                     # with it, the last lines are written
         missing = sum(turn["requests"] for turn in turns["wye+log"]) - lines_in(subjects[1].router.access_log_path)
-        if missing > 0:
-            aims.fault(f"log: {missing} requests have no line")
-    finally:
-        for subject in subjects:
-            subject.close()
+    if missing > 0:
+        aims.fault(f"log: {missing} requests have no line")
     value, lower, upper = ratio(turns["wye+log"], turns["wye"])
     print(f"\nlog: {middle(turns['wye+log']):.2f} us with the access log, {middle(turns['wye']):.2f} us without")
     print(f"  with / without          {value:5.2f} ({lower:.2f}-{upper:.2f})   "

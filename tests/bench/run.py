@@ -3,6 +3,7 @@
 
 The machine may be noisy and shared: all targets are up at once and take turns in rounds of shuffled
 order; what counts is CPU time per request of all processes of a target, and the ratios within this run.
+After some rounds all are started anew: where memory came to lie makes a process faster or slower for life.
 Scenarios may be named:  make bench BENCH="keepalive-64 posts"  or  make bench BENCH=--quick
 A missed aim is printed; only a request that failed, or targets that are not comparable, fail the run.
 """
@@ -11,6 +12,7 @@ import json
 import os
 import pathlib
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -21,11 +23,13 @@ sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent / "integratio
 COMPARISONS = {
     "keepalive-64": (["-c", "64", "-u", "/1024", "-l", "1024"], 40000, {"haproxy": 0.88, "relay": 1.25}),
     "keepalive-1000": (["-c", "1000", "-u", "/1024", "-l", "1024"], 40000, {"nginx": 0.90}),
-    "close": (["-c", "64", "-u", "/1024", "-l", "1024", "-x"], 10000, {"best": 1.0}),
+    "close": (["-c", "64", "-u", "/1024", "-l", "1024", "-x"], 10000, {"nginx": 1.0, "haproxy": 1.0}),
     "bodies": (["-c", "16", "-u", "/1048576", "-l", "1048576"], 1500, {"nginx": 1.0}),
     "posts": (["-c", "64", "-u", "/0", "-l", "0", "-b", "65536"], 8000, {"nginx": 0.9}),
 }
 OTHERS = ("syscalls", "log", "idle", "start", "reload", "table")
+SETS, ROUNDS = 3, 4            # so many times all are started anew, for so many rounds each
+TABLE_RUNS = 3
 TRACED_REQUESTS = 20000
 # Of the rows of table_bench, at this many routes: what, field, in units of, most.
 TABLE_ROUTES = 100000
@@ -36,15 +40,12 @@ TABLE_AIMS = (("lookup exact", "find_in_accesses", "memory accesses", 1, 1.5), (
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build", help="the folder with the programs")
-    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--quick", action="store_true", help="three rounds of a quarter of the requests")
     parser.add_argument("scenarios", nargs="*", help=" ".join((*COMPARISONS, *OTHERS)))
     options = parser.parse_args()
     unknown = set(options.scenarios) - {*COMPARISONS, *OTHERS}
     if unknown:
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are: {' '.join((*COMPARISONS, *OTHERS))}")
-    if options.rounds < 2:
-        parser.error("a ratio needs two rounds or more")
     return options
 
 
@@ -70,18 +71,27 @@ def print_turns(turns):
               f"p99 {middle(list_of, 'p99_us'):7.0f} us   {middle(list_of, 'per_s'):8.0f}/s")
 
 
-def compare(name, subjects, aims):
-    extra, requests, wanted = COMPARISONS[name]
-    rounds, requests = (3, requests // 4) if options.quick else (options.rounds, requests)
-    turns = measure(subjects, extra, requests, rounds)
+def take_turns(backend, name):
+    """{target: [turns]} and the requests of a turn."""
+    extra, requests, _ = COMPARISONS[name]
+    sets, rounds, requests = (1, 3, requests // 4) if options.quick else (SETS, ROUNDS, requests)
+    turns = {kind.name: [] for kind in KINDS}
+    for _ in range(sets):
+        with targets.started(KINDS, backend.port) as subjects:
+            for subject, list_of in measure(subjects, extra, requests, rounds).items():
+                turns[subject] += list_of
+    return turns, requests
+
+
+def compare(name, backend, aims):
+    turns, requests = take_turns(backend, name)
+    rounds, wanted = len(turns["wye"]), COMPARISONS[name][2]
     print(f"\n{name}: CPU per request, median of {rounds} rounds of {requests}")
     print_turns(turns)
-    best = min(("nginx", "haproxy"), key=lambda peer: middle(turns[peer]))
     rows = {}
     for peer in ("nginx", "haproxy", "relay"):
         value, lower, upper = ratio(turns["wye"], turns[peer])
-        most = wanted.get(peer, wanted.get("best") if peer == best else None)
-        note = aims.note(name, f"wye / {peer}", value, most) if most else ""
+        note = aims.note(name, f"wye / {peer}", value, wanted[peer]) if peer in wanted else ""
         print(f"  wye / {peer:<10} {value:11.2f} ({lower:.2f}-{upper:.2f})   {note}")
         rows[peer] = {"ratio": value, "quartiles": [lower, upper]}
     for subject, list_of in turns.items():
@@ -119,20 +129,30 @@ def is_traced(pid):
         return any(line.startswith("TracerPid:") and line.split()[1] != "0" for line in status)
 
 
-def system_calls(subjects, _aims):
+def system_calls(backend):
     print("\nsyscalls: system calls per keep-alive request (64 connections; their opening included), by strace")
-    rows = {subject.name: traced(subject) for subject in subjects}
+    with targets.started(KINDS, backend.port) as subjects:
+        rows = {subject.name: traced(subject) for subject in subjects}
     for name, calls in rows.items():
         most = sorted(calls.items(), key=lambda row: -row[1])[:6]
         print(f"  {name:<10} {sum(calls.values()):5.2f}   " + "  ".join(f"{call} {n:.2f}" for call, n in most))
     return rows
 
 
+def table_rows():
+    """What build/torture/table_bench prints, each number the median of several runs."""
+    runs = []
+    for _ in range(1 if options.quick else TABLE_RUNS):
+        done = subprocess.run([str(build_dir() / "torture" / "table_bench")], capture_output=True, text=True,
+                              timeout=300, check=True)
+        runs.append([json.loads(line) for line in done.stdout.splitlines()])
+    return [{key: value if key == "what" else statistics.median(row[key] for row in same)
+             for key, value in same[0].items()} for same in zip(*runs)]
+
+
 def table(_backend, aims, _options):
-    """The rows of build/torture/table_bench; the price of a dependent memory access is measured beside them."""
-    done = subprocess.run([str(build_dir() / "torture" / "table_bench")], capture_output=True, text=True,
-                          timeout=300, check=True)
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    """The price of a dependent memory access is measured beside the rows: it is the currency."""
+    rows = table_rows()
     print("\ntable: operations on the shared table, one core")
     for row in rows:
         numbers = "   ".join(f"{key} {value}" for key, value in row.items() if key not in ("what", "routes"))
@@ -147,26 +167,17 @@ def table(_backend, aims, _options):
 def machine():
     version = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True)
     return {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "cpus": os.cpu_count(),
-            "kernel": os.uname().release, "load_average": os.getloadavg(), "version": version.stdout.strip()}
+            "kernel": os.uname().release, "load_average": [round(load, 2) for load in os.getloadavg()], "version": version.stdout.strip()}
 
 
-def run(report, started, aims):
-    backend = targets.BenchBackend()
-    started.append(backend)
-    if is_wanted(*COMPARISONS, "syscalls"):
+def run(backend, report, aims):
+    if is_wanted(*COMPARISONS):
         checks.run((targets.Wye, targets.Nginx, targets.Haproxy), aims)
-        subjects = []
-        for kind in KINDS:
-            subjects.append(kind(backend.port))
-            started.append(subjects[-1])
-        for name in COMPARISONS:
-            if is_wanted(name):
-                report[name] = compare(name, subjects, aims)
-        if is_wanted("syscalls"):
-            report["syscalls"] = system_calls(subjects, aims)
-        for subject in subjects:
-            subject.close()
-            started.remove(subject)
+    for name in COMPARISONS:
+        if is_wanted(name):
+            report[name] = compare(name, backend, aims)
+    if is_wanted("syscalls"):
+        report["syscalls"] = system_calls(backend)
     for name, scenario in (("log", lifecycle.access_log), ("idle", lifecycle.idle), ("start", lifecycle.start),
                            ("reload", lifecycle.reloads), ("table", table)):
         if is_wanted(name):
@@ -176,13 +187,13 @@ def run(report, started, aims):
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))           # so that everything is ended
     sys.stdout.reconfigure(line_buffering=True)
-    report, started, aims = {"machine": machine()}, [], Aims()
-    print(" ".join(f"{key} {value}" for key, value in report["machine"].items()))
+    report, aims = {"machine": machine()}, Aims()
+    print("   ".join(f"{key} {value}" for key, value in report["machine"].items()))
+    backend = targets.BenchBackend()
     try:
-        run(report, started, aims)
+        run(backend, report, aims)
     finally:
-        for target in reversed(started):
-            target.close()
+        backend.close()
     aims.print()
     report["aims"], report["faults"] = aims.rows, aims.faults
     path = build_dir() / "bench" / "report.json"

@@ -7,6 +7,7 @@ is started on free loopback ports and ended by pid.
 The peers' settings were tried against their alternatives over all scenarios; what was found is said
 beside them.
 """
+import contextlib
 import os
 import shutil
 import signal
@@ -249,3 +250,10 @@ class WyeLogging(Wye):
 
     def __init__(self, backend_port):
         super().__init__(backend_port, access_log=True)
+
+
+@contextlib.contextmanager
+def started(kinds, backend_port):
+    """One of each, all up at once, all ended."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(contextlib.closing(kind(backend_port))) for kind in kinds]
