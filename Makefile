@@ -252,7 +252,7 @@ model:
 
 bench:
 	$(call install,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) $(BENCH_PACKAGES))
-	+@$(MAKE) --no-print-directory -j$$(nproc) test-programs $(BENCH_BIN)
+	+@$(MAKE) --no-print-directory -j$$(nproc) all $(TOOL_BIN) $(BENCH_BIN)
 	@$(PYTHON) tests/bench/run.py --build $(BUILD) $(BENCH)
 
 layers:

@@ -1,21 +1,27 @@
 /*
  * tests/bench/load.c - an exact number of requests over a number of connections,
  * every answer checked.  One epoll loop, so that it needs less than what it
- * measures.  Prints one JSON object.
+ * measures.  Used by tests/bench/run.py.  Prints one JSON object.
  *
- *   load -p PORT -c CONNECTIONS -n REQUESTS [-u PATH] [-H HOST] [-b POSTED_BYTES]
- *        [-l ANSWER_BYTES] [-x] [-i SECONDS]
+ *   load -p PORT -c CONNECTIONS [-n REQUESTS] [-t SECONDS] [-u PATH] [-H HOST]
+ *        [-b POSTED_BYTES] [-l ANSWER_BYTES] [-x] [-i SECONDS]
  *
+ *   -t  begin no request after so long; SIGTERM does the same at once
  *   -x  a connection for each request
- *   -i  one request on each connection, few at a time, then all idle for so long
+ *   -i  one request on each connection, few at a time, then all idle for so long;
+ *       then a second object says how many of them the server has closed
  *
- * A connection that the server closes in order between two requests is opened
- * anew and counted as "reopened"; anything else that goes wrong is an error.
+ * What counts as what: "announced" are connections that an answer said would be
+ * closed; "retried" are requests written to a kept connection that the server had
+ * closed in order before (an end without a reset and without a byte of an answer),
+ * sent again on a new one.  All else that goes wrong is an error: a status other
+ * than 200, a body of another length, a reset, silence for ten seconds.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,11 +32,13 @@
 #include <unistd.h>
 
 #define BUFFER (256u << 10)
+#define REQUESTS_MAX 20000000  /* when only the time is limited */
+#define SILENCE_MS 10000
 
 struct client {
 	int fd;
 	bool is_busy, is_fresh;       /* a request is under way; the connection carried none */
-	bool has_head, will_close;
+	bool has_head, will_close, is_wrong;
 	size_t sent, left;            /* of the request; of the answer's body */
 	size_t head_used;
 	uint64_t began_ns;
@@ -42,13 +50,14 @@ static struct options {
 	long requests, posted, expected;
 	const char *path, *host;
 	bool closes;
-	int idle_s;
-} opt = { .connections = 1, .requests = 1, .expected = -1, .path = "/", .host = "bench.example" };
+	int idle_s, run_s;
+} opt = { .connections = 1, .expected = -1, .path = "/", .host = "bench.example" };
 
 static int loop_fd;
 static char *request, scratch[BUFFER];
 static size_t request_len;
-static long begun, done, errors, reopened;
+static long begun, done, good, errors, announced, retried;
+static volatile sig_atomic_t is_stopping;
 static struct client *clients;
 static int opened;                    /* of the clients */
 
@@ -87,11 +96,11 @@ static void open_connection(struct client *c)
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	c->is_fresh = true;
 	if (connect(c->fd, (struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS) {
-		perror("connect");
+		perror("load: connect");      /* no ports left, for instance: nothing to measure */
 		exit(1);
 	}
-	c->is_fresh = true;
 	epoll_ctl(loop_fd, EPOLL_CTL_ADD, c->fd, &event);
 }
 
@@ -103,41 +112,42 @@ static void close_connection(struct client *c)
 
 static void begin(struct client *c)
 {
+	if (is_stopping)
+		opt.requests = begun;
 	if (begun == opt.requests)
 		return;
 	begun++;
 	c->is_busy = true;
 	c->sent = c->head_used = 0;
-	c->has_head = c->will_close = false;
+	c->has_head = c->will_close = c->is_wrong = false;
 	c->began_ns = now_ns();
 }
 
 static void finish(struct client *c, bool is_good)
 {
 	if (is_good)
-		latency_us[done] = (uint32_t)((now_ns() - c->began_ns) / 1000);
+		latency_us[good++] = (uint32_t)((now_ns() - c->began_ns) / 1000);
 	errors += !is_good;
 	done++;
 	c->is_busy = false;
 }
 
-/* The end of the connection: an error inside an exchange, ordinary between. */
-static void lost(struct client *c)
+/* The end of a connection that was not ours to choose. */
+static void lost(struct client *c, bool was_reset)
 {
-	bool is_stale = c->is_busy && !c->is_fresh && !c->head_used && !c->has_head;
+	bool is_clean = !was_reset && !c->is_fresh && !c->head_used;
 
 	close_connection(c);
-	if (is_stale) {
-		begun--;              /* the server closed as we wrote: asked again */
+	if (c->is_busy && is_clean) {
+		retried++;
+		begun--;
 		c->is_busy = false;
 	} else if (c->is_busy) {
 		finish(c, false);
 	}
-	if (done < opt.requests && begun < opt.requests) {
-		reopened += !opt.closes;
-		begin(c);
+	begin(c);
+	if (c->is_busy)
 		open_connection(c);
-	}
 }
 
 static bool parse_head(struct client *c, size_t *body_here)
@@ -153,8 +163,8 @@ static bool parse_head(struct client *c, size_t *body_here)
 	field = strcasestr(c->head, "\r\ncontent-length:");
 	c->left = field ? strtoul(field + 17, NULL, 10) : 0;
 	c->will_close = strcasestr(c->head, "\r\nconnection: close") != NULL;
-	if (strncmp(c->head + 8, " 200", 4) || (opt.expected >= 0 && c->left != (size_t)opt.expected))
-		errors++;
+	c->is_wrong = strncmp(c->head + 8, " 200", 4) || !field ||
+		      (opt.expected >= 0 && c->left != (size_t)opt.expected);
 	c->has_head = true;
 	return true;
 }
@@ -172,6 +182,7 @@ static bool take(struct client *c, const char *bytes, size_t n)
 			return false;
 		n = body_here + (n - part);
 	}
+	c->is_wrong |= n > c->left;
 	c->left -= n < c->left ? n : c->left;
 	return c->left == 0;
 }
@@ -196,26 +207,30 @@ static void open_next(void)
 	open_connection(c);
 }
 
-static void next(struct client *c)
+/* After an answer.  False: the connection is not the same any more. */
+static bool next(struct client *c)
 {
 	bool closes = c->will_close || opt.closes;
 
-	finish(c, true);
+	finish(c, !c->is_wrong);
 	c->is_fresh = false;
 	if (opt.idle_s) {
 		if (opened < opt.connections)
 			open_next();
-		return;
+		return true;
 	}
-	if (closes)
+	if (closes) {
+		announced += !opt.closes;
 		close_connection(c);
+	}
 	begin(c);
 	if (!c->is_busy)
-		return;
-	if (c->fd < 0)
+		return !closes;
+	if (closes)
 		open_connection(c);
 	else
 		send_request(c);
+	return !closes;
 }
 
 static void run(struct client *c, uint32_t events)
@@ -223,19 +238,19 @@ static void run(struct client *c, uint32_t events)
 	ssize_t n;
 
 	if (c->is_busy && events & EPOLLOUT && !send_request(c)) {
-		lost(c);
+		lost(c, errno != EPIPE);
 		return;
 	}
-	while (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) && c->fd >= 0) {
+	while (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
 		n = read(c->fd, scratch, sizeof(scratch));
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n <= 0) {
-			lost(c);
+			lost(c, n < 0 && errno != EPIPE);
 			return;
 		}
-		if (c->is_busy && take(c, scratch, (size_t)n))
-			next(c);
+		if (c->is_busy && take(c, scratch, (size_t)n) && !next(c))
+			return;
 		if ((size_t)n < sizeof(scratch) && !(events & EPOLLRDHUP))
 			return;
 	}
@@ -250,63 +265,99 @@ static int by_value(const void *a, const void *b)
 
 static void report(double seconds)
 {
-	size_t n = (size_t)done;
+	size_t n = (size_t)good;
 
 	qsort(latency_us, n, sizeof(*latency_us), by_value);
-	printf("{\"requests\": %ld, \"errors\": %ld, \"reopened\": %ld, \"seconds\": %.4f, "
-	       "\"p50_us\": %u, \"p99_us\": %u}\n", done, errors, reopened, seconds,
-	       n ? latency_us[n / 2] : 0, n ? latency_us[n * 99 / 100] : 0);
+	printf("{\"requests\": %ld, \"errors\": %ld, \"announced\": %ld, \"retried\": %ld, "
+	       "\"seconds\": %.4f, \"p50_us\": %u, \"p99_us\": %u}\n", done, errors, announced,
+	       retried, seconds, n ? latency_us[n / 2] : 0, n ? latency_us[n * 99 / 100] : 0);
 	fflush(stdout);
+}
+
+static void stay_idle(void)
+{
+	int closed = 0;
+	char byte;
+
+	sleep((unsigned)opt.idle_s);
+	for (int i = 0; i < opened; i++)
+		closed += clients[i].fd < 0 || recv(clients[i].fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+	printf("{\"closed\": %d}\n", closed);
+}
+
+static void on_signal(int number)
+{
+	(void)number;
+	is_stopping = 1;
+}
+
+static void run_all(void)
+{
+	struct epoll_event events[256];
+
+	while (done < opt.requests && !(is_stopping && done == begun)) {
+		int count = epoll_wait(loop_fd, events, 256, SILENCE_MS);
+
+		if (count == 0) {
+			errors += begun - done;
+			return;
+		}
+		for (int i = 0; i < count; i++)
+			run(events[i].data.ptr, events[i].events);
+	}
 }
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: load -p PORT -c CONNECTIONS -n REQUESTS [-u PATH] [-H HOST] "
-		"[-b POSTED] [-l ANSWER] [-x] [-i SECONDS]\n");
+	fprintf(stderr, "usage: load -p PORT -c CONNECTIONS [-n REQUESTS] [-t SECONDS] [-u PATH] "
+		"[-H HOST] [-b POSTED] [-l ANSWER] [-x] [-i SECONDS]\n");
 	return 1;
 }
 
-int main(int argc, char **argv)
+static bool read_options(int argc, char **argv)
 {
-	struct epoll_event events[256];
-	uint64_t from_ns;
 	int option;
 
-	while ((option = getopt(argc, argv, "p:c:n:u:H:b:l:xi:")) != -1)
+	while ((option = getopt(argc, argv, "p:c:n:t:u:H:b:l:xi:")) != -1)
 		switch (option) {
 		case 'p': opt.port = atoi(optarg); break;
 		case 'c': opt.connections = atoi(optarg); break;
 		case 'n': opt.requests = atol(optarg); break;
+		case 't': opt.run_s = atoi(optarg); break;
 		case 'u': opt.path = optarg; break;
 		case 'H': opt.host = optarg; break;
 		case 'b': opt.posted = atol(optarg); break;
 		case 'l': opt.expected = atol(optarg); break;
 		case 'x': opt.closes = true; break;
 		case 'i': opt.idle_s = atoi(optarg); break;
-		default: return usage();
+		default: return false;
 		}
-	if (!opt.port || opt.connections < 1 || opt.requests < 1)
-		return usage();
+	if (!opt.requests)
+		opt.requests = opt.run_s ? REQUESTS_MAX : 1;
 	if (opt.connections > opt.requests)
 		opt.connections = (int)opt.requests;
+	return opt.port && opt.connections > 0 && opt.requests > 0;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t from_ns;
+
+	if (!read_options(argc, argv))
+		return usage();
 	make_request();
 	latency_us = calloc((size_t)opt.requests, sizeof(*latency_us));
 	clients = calloc((size_t)opt.connections, sizeof(*clients));
 	loop_fd = epoll_create1(0);
+	signal(SIGTERM, on_signal);
+	signal(SIGALRM, on_signal);
+	alarm((unsigned)opt.run_s);
 	from_ns = now_ns();
 	while (opened < opt.connections && !(opt.idle_s && opened == GENTLY))
 		open_next();
-	while (done < opt.requests) {
-		int count = epoll_wait(loop_fd, events, 256, 10000);
-
-		if (count == 0) {
-			errors += opt.requests - done;
-			break;
-		}
-		for (int i = 0; i < count; i++)
-			run(events[i].data.ptr, events[i].events);
-	}
+	run_all();
 	report((double)(now_ns() - from_ns) / 1e9);
-	sleep((unsigned)opt.idle_s);
+	if (opt.idle_s)
+		stay_idle();
 	return 0;
 }

@@ -26,14 +26,15 @@ struct side {
 	bool is_upstream, can_read, can_write, has_ended;
 	bool closes;                  /* the client wants no second answer */
 	struct side *peer;            /* NULL: idle */
-	struct side *next_idle;
+	struct side *next_idle, **prev_idle;    /* prev_idle NULL: not in the list */
 	size_t start, end;            /* of `in` */
 	size_t left;                  /* of the message that is passing */
 	char *in;                     /* only while bytes wait */
 };
 
 static int loop_fd;
-static struct side *idle;
+static struct side *idle;             /* upstream connections, last used first */
+static struct side *gone;             /* closed in this turn, which may still name them */
 static struct sockaddr_in backend = { .sin_family = AF_INET };
 static char *spare[256];
 static unsigned spares;
@@ -58,28 +59,49 @@ static struct side *side_new(int fd, bool is_upstream)
 {
 	struct side *s = calloc(1, sizeof(*s));
 	struct epoll_event event = { EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, { .ptr = s } };
-	int on = 1;
 
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	*s = (struct side){ .fd = fd, .is_upstream = is_upstream, .can_read = !is_upstream,
-			    .can_write = !is_upstream };
+	s->fd = fd;
+	s->is_upstream = is_upstream;
 	epoll_ctl(loop_fd, EPOLL_CTL_ADD, fd, &event);
 	return s;
 }
 
+static void idle_add(struct side *s)
+{
+	s->next_idle = idle;
+	s->prev_idle = &idle;
+	if (idle)
+		idle->prev_idle = &s->next_idle;
+	idle = s;
+}
+
+static void idle_remove(struct side *s)
+{
+	*s->prev_idle = s->next_idle;
+	if (s->next_idle)
+		s->next_idle->prev_idle = s->prev_idle;
+	s->prev_idle = NULL;
+}
+
 static void drop(struct side *s)
 {
-	struct side **at;
-
-	for (at = &idle; *at; at = &(*at)->next_idle)
-		if (*at == s) {
-			*at = s->next_idle;
-			break;
-		}
+	if (s->prev_idle)
+		idle_remove(s);
 	give_buffer(s);
-	if (s->fd >= 0)
-		close(s->fd);
-	s->fd = -1;                   /* the memory stays: events may still name it */
+	close(s->fd);
+	s->fd = -1;
+	s->next_idle = gone;
+	gone = s;
+}
+
+static void free_gone(void)
+{
+	while (gone) {
+		struct side *s = gone;
+
+		gone = s->next_idle;
+		free(s);
+	}
 }
 
 static void drop_pair(struct side *s)
@@ -96,8 +118,9 @@ static void drop_pair(struct side *s)
 
 static struct side *connect_up(void)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (connect(fd, (struct sockaddr *)&backend, sizeof(backend)) < 0 && errno != EINPROGRESS) {
 		close(fd);
 		return NULL;
@@ -110,12 +133,11 @@ static bool pair_up(struct side *down)
 	struct side *up = idle;
 
 	if (up)
-		idle = up->next_idle;
+		idle_remove(up);
 	else
 		up = connect_up();
 	if (!up)
 		return false;
-	up->next_idle = NULL;
 	up->peer = down;
 	down->peer = up;
 	return true;
@@ -191,8 +213,7 @@ static void part(struct side *up)
 	struct side *down = up->peer;
 
 	up->peer = down->peer = NULL;
-	up->next_idle = idle;
-	idle = up;
+	idle_add(up);
 	if (down->closes)
 		drop(down);
 }
@@ -238,7 +259,7 @@ static void accept_all(int listener)
 	int fd;
 
 	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0)
-		run(side_new(fd, false));
+		side_new(fd, false);          /* epoll says at once what it can do */
 }
 
 int main(int argc, char **argv)
@@ -253,6 +274,7 @@ int main(int argc, char **argv)
 	address.sin_addr.s_addr = backend.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	backend.sin_port = htons((uint16_t)atoi(argv[2]));
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));      /* inherited */
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    listen(listener, 4096) < 0) {
 		perror("relay");
@@ -269,5 +291,6 @@ int main(int argc, char **argv)
 			else
 				accept_all(listener);
 		}
+		free_gone();
 	}
 }
