@@ -331,14 +331,15 @@ def test_an_http_1_0_client_is_served_and_closed(router, make_backend):
         assert client.read_rest() == b"text"
 
 
-def test_many_clients_of_all_kinds_at_once(router, backend):
-    """Hostile and slow connections beside ordinary ones: the ordinary ones lose nothing."""
+def test_many_clients_of_all_kinds_at_once(router, backend, make_backend):
+    """Hostile connections, to a backend of their own, beside ordinary ones: the ordinary ones lose nothing."""
+    router.register("ordinary.example", make_backend(answers.echo))
     faults, is_over = [], threading.Event()
 
     def ordinary():
         with router.client() as client:
             for turn in range(100):
-                response = client.request("POST", "/", HOST, body=b"turn %d" % turn)
+                response = client.request("POST", "/", "ordinary.example", body=b"turn %d" % turn)
                 if (response.status, response.body) != (200, b"turn %d" % turn):
                     faults.append(response)
 

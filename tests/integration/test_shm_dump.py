@@ -318,11 +318,12 @@ def test_watch_ends_on_q_and_gives_the_terminal_back(router):
 
 
 def test_more_tools_than_slots_are_refused_and_slots_come_back(router):
-    watchers = [watching(router.table, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) for _ in range(2)]
+    watchers = [watching(router.table, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) for _ in range(2)]
     try:
-        def is_busy():
-            return router.table.run("--routes", check=False).returncode == 1
-        wait_until(is_busy, "both tool slots are taken")
+        for watcher in watchers:
+            os.read(watcher.stdout.fileno(), 1)          # it has its slot, and keeps it
+        for watcher in watchers:
+            threading.Thread(target=read_until_closed, args=(os.dup(watcher.stdout.fileno()),), daemon=True).start()
         assert "tool slots" in refused(router.table, "--routes")
         watchers[0].kill()
         watchers[0].wait()
@@ -333,6 +334,7 @@ def test_more_tools_than_slots_are_refused_and_slots_come_back(router):
         for watcher in watchers:
             watcher.kill()
             watcher.wait()
+            watcher.stdout.close()
 
 
 def test_wrong_options_are_refused():
