@@ -38,6 +38,7 @@ MISBEHAVIOUR = {
     "resets at once": (answers.ok, lambda exchange: exchange.reset()),
     "sends garbage": (answers.garbage, None),
     "sends a bad status": (lambda x, r: x.send(b"HTTP/1.1 abc no\r\n\r\n"), None),
+    "begins with nonsense and waits": (lambda x, r: (x.send(b"220 mail ready\r\n"), x.stall()), None),
     "sends a header without colon": (lambda x, r: x.send(b"HTTP/1.1 200 OK\r\nbroken\r\n\r\n"), None),
     "sends differing lengths": (
         lambda x, r: x.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), None),

@@ -186,6 +186,14 @@ def test_trailers_reach_the_backend(router, backend):
     assert ("X-Sum", "7") in [(name.title(), value) for name, value in backend.requests[0].trailers]
 
 
+def test_trailers_that_would_frame_or_route_are_left_out(router, backend):
+    with router.client() as client:
+        client.send_head("POST", "/", [("Host", HOST), ("Transfer-Encoding", "chunked")])
+        client.send(b"3\r\nabc\r\n0\r\nHost: other\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\nX-Sum: 7\r\n\r\n")
+        assert client.response().body == b"abc"
+    assert [name.title() for name, _ in backend.requests[0].trailers] == ["X-Sum"]
+
+
 # --- hostile
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: app.example\r\n\r\n"
@@ -221,6 +229,15 @@ REJECTED = {
     "TLS on a plain port": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
     "first line folded": (b"GET / HTTP/1.1\r\n Host: app.example\r\n\r\n", 400),
 }
+
+
+@pytest.mark.parametrize("line", [b"nonsense\r\n", b"GET / HTTP/3.0\r\n", b"GET /\n"])
+def test_a_request_line_that_is_wrong_is_answered_before_the_rest_comes(router, line):
+    with router.client() as client:
+        client.send(line)
+        assert client.read_head().status in (400, 505)
+        client.read_rest()
+    router.wait_for_access_line(' 505 0 ' if b"3.0" in line else ' 400 0 ')
 
 
 @pytest.mark.parametrize("what", REJECTED)

@@ -153,7 +153,8 @@ static void skip_blank_lines(struct mux *mux)
 		mux->blanks_left = 0;
 }
 
-/* IO_OK: a head is complete (`pending` bytes), or is over its limit (0). */
+/* IO_OK: a head is complete (`pending` bytes) or bad from its first line on, or
+ * is over its limit (0). */
 static enum io await_head(struct mux *mux)
 {
 	size_t limit = (size_t)mux->settings->head_limit;
@@ -166,6 +167,8 @@ static enum io await_head(struct mux *mux)
 			skip_blank_lines(mux);
 		mux->pending = (uint32_t)http1_head_length(input(mux), &scanned);
 		mux->scanned = (uint32_t)scanned;
+		if (!mux->pending)
+			mux->pending = (uint32_t)http1_bad_first_line(input(mux), mux->is_upstream);
 		if (mux->pending || input(mux).len > limit)
 			return IO_OK;
 		io = fill(mux, limit + BUF_SIZE);

@@ -419,6 +419,22 @@ static bool take_status_line(struct lines *lines, struct http_head *head,
 	return true;
 }
 
+size_t http1_bad_first_line(struct str bytes, bool is_response)
+{
+	ssize_t lf = str_find_char(bytes, '\n');
+	struct lines line = { (char *)bytes.p, (char *)bytes.p + lf + 1 };
+	struct http1_fault fault;
+	struct http_head head;
+	bool is_good;
+
+	if (lf < 0)
+		return 0;
+	http_head_init(&head, NULL);
+	is_good = is_response ? take_status_line(&line, &head, &fault) :
+				take_request_line(&line, &head, &fault);
+	return is_good ? 0 : (size_t)lf + 1;
+}
+
 static bool has_no_body(unsigned status, struct str method)
 {
 	return status < 200 || status == 204 || status == 304 || str_equal(method, STR("HEAD"));
@@ -484,7 +500,12 @@ bool http1_parse_trailers(char *bytes, size_t length, struct http_head *trailers
 {
 	struct lines lines = { bytes, bytes + length };
 
-	return take_request_fields(&lines, trailers, fault);
+	if (!take_request_fields(&lines, trailers, fault))
+		return false;
+	http_head_remove(trailers, STR("Content-Length"));
+	http_head_remove(trailers, STR("Transfer-Encoding"));
+	http_head_remove(trailers, STR("Trailer"));
+	return true;
 }
 
 static enum http1_chunk bad_chunk(struct reason *why, const char *words)

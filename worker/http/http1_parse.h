@@ -38,7 +38,12 @@ bool http1_parse_response(char *bytes, size_t length, struct str method, struct 
  * if it is not there yet, -1 if a line of it ends with a bare LF. */
 ssize_t http1_trailers_length(struct str bytes);
 
-/* The fields of a trailer section that ends with an empty line. */
+/* The length of a first line that is complete and malformed, else 0: its sender
+ * need not be waited for.  Parsing that line gives the fault. */
+size_t http1_bad_first_line(struct str bytes, bool is_response);
+
+/* The fields of a trailer section that ends with an empty line; those that frame
+ * or route a message have no meaning there and are left out (RFC 9110 6.5.1). */
 bool http1_parse_trailers(char *bytes, size_t length, struct http_head *trailers,
 			  struct http1_fault *fault);
 
