@@ -139,18 +139,27 @@ bool str_parse_hex64(struct str s, uint64_t *value)
 	return true;
 }
 
+#define TEN(tens) { tens, '0' }, { tens, '1' }, { tens, '2' }, { tens, '3' }, { tens, '4' }, \
+		  { tens, '5' }, { tens, '6' }, { tens, '7' }, { tens, '8' }, { tens, '9' }
+
+const char u64_digits[100][2] = {
+	TEN('0'), TEN('1'), TEN('2'), TEN('3'), TEN('4'),
+	TEN('5'), TEN('6'), TEN('7'), TEN('8'), TEN('9'),
+};
+
 size_t u64_format(uint64_t value, char *out)
 {
-	char reversed[20];
-	size_t n = 0;
+	char text[20];
+	size_t at = sizeof(text);
 
-	do {
-		reversed[n++] = (char)('0' + value % 10);
-		value /= 10;
-	} while (value);
-	for (size_t i = 0; i < n; i++)
-		out[i] = reversed[n - 1 - i];
-	return n;
+	for (; value >= 100; value /= 100)
+		memcpy(text + (at -= 2), u64_digits[value % 100], 2);
+	if (value >= 10)
+		memcpy(text + (at -= 2), u64_digits[value], 2);
+	else
+		text[--at] = (char)('0' + value);
+	memcpy(out, text + at, sizeof(text) - at);
+	return sizeof(text) - at;
 }
 
 bool str_copy_z(struct str s, char *out, size_t cap)

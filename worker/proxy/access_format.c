@@ -60,12 +60,12 @@ static void put_number(struct line *l, uint64_t value)
 }
 
 /* The last `width` digits of value. */
-static void digits_format(char *out, unsigned width, uint32_t value)
+static inline void digits_format(char *out, unsigned width, uint32_t value)
 {
-	while (width) {
-		out[--width] = (char)('0' + value % 10);
-		value /= 10;
-	}
+	for (; width >= 2; value /= 100)
+		memcpy(out + (width -= 2), u64_digits[value % 100], 2);
+	if (width)
+		out[0] = (char)('0' + value % 10);
 }
 
 /* --- texts --- */
@@ -183,7 +183,7 @@ static void put_path(struct line *l, struct str path)
 	if (str_is_empty(path))
 		put(l, STR("/"));
 	else if (path_is_escaped_well(path))
-		quote_text(&l->out, path);
+		quote_text(&l->out, path);      /* may be cut, as put() may not */
 	else
 		put_path_anew(l, path);
 }
