@@ -149,17 +149,15 @@ const char u64_digits[100][2] = {
 
 size_t u64_format(uint64_t value, char *out)
 {
-	char text[20];
-	size_t at = sizeof(text);
+	size_t len = 1, at;
 
-	for (; value >= 100; value /= 100)
-		memcpy(text + (at -= 2), u64_digits[value % 100], 2);
-	if (value >= 10)
-		memcpy(text + (at -= 2), u64_digits[value], 2);
-	else
-		text[--at] = (char)('0' + value);
-	memcpy(out, text + at, sizeof(text) - at);
-	return sizeof(text) - at;
+	for (uint64_t most = 9; value > most && len < 20; most = 10 * most + 9)
+		len++;
+	for (at = len; at >= 2; value /= 100)
+		memcpy(out + (at -= 2), u64_digits[value % 100], 2);
+	if (at)
+		out[0] = (char)('0' + value);
+	return len;
 }
 
 bool str_copy_z(struct str s, char *out, size_t cap)

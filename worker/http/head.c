@@ -12,6 +12,8 @@ void http_head_init(struct http_head *head, struct arena *arena)
 
 struct http_field *http_head_next(const struct http_head *head, struct str name, unsigned *at)
 {
+	if (!(head->names & http_name_bit(name)))
+		return NULL;
 	while (*at < head->count) {
 		struct http_field *field = &head->fields[(*at)++];
 
@@ -87,6 +89,7 @@ void http_head_add(struct http_head *head, struct str name, struct str value)
 		head->room = room;
 	}
 	head->fields[head->count++] = (struct http_field){ name, value };
+	head->names |= http_name_bit(name);
 }
 
 /* Takes out all fields of this name from index `from` on. */
