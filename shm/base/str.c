@@ -3,9 +3,27 @@
  */
 #include "base/str.h"
 
+/* ASCII letters in lower case, eight bytes at once. */
+static uint64_t lower_eight(const char *p)
+{
+	const uint64_t ones = 0x0101010101010101ull, tops = 0x80 * ones;
+	uint64_t eight, rest, from_a, beyond_z;
+
+	memcpy(&eight, p, sizeof(eight));
+	rest = eight & ~tops;
+	from_a = rest + (0x80 - 'A') * ones;
+	beyond_z = rest + (0x7f - 'Z') * ones;
+	return eight | (((from_a ^ beyond_z) & ~eight & tops) >> 2);
+}
+
 bool str_same_nocase(const char *a, const char *b, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
+	size_t i = 0;
+
+	for (; i + 8 <= len; i += 8)
+		if (lower_eight(a + i) != lower_eight(b + i))
+			return false;
+	for (; i < len; i++)
 		if (a[i] != b[i] && ascii_lower(a[i]) != ascii_lower(b[i]))
 			return false;
 	return true;

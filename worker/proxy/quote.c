@@ -130,7 +130,7 @@ static bool copy_if_plain(char *to, const char *from, size_t n)
 	return !care;
 }
 
-static void quote_with_care(struct quoted *out, struct str text)
+static __attribute__((cold, noinline)) void quote_with_care(struct quoted *out, struct str text)
 {
 	size_t at = 0;
 
