@@ -133,6 +133,7 @@ static void read_tags(struct reading *r, json_t *value)
 	if (text && strlen(text) <= ENDPOINT_TAGS_MAX) {
 		endpoint->flags |= ENDPOINT_HAS_TAGS;
 		endpoint->tags = arena_copy(r->arena, str_of(text));
+		endpoint->process_id = endpoint->component = STR_NONE;
 		if ((tag = json_object_get(kept, "process_id")))
 			read_text(r, tag, &endpoint->process_id);
 		if ((tag = json_object_get(kept, "component")))

@@ -416,18 +416,23 @@ static void keys_match_in_any_case_and_unknown_ones_do_not_matter(void **state)
 	parsed_free(&p);
 }
 
+/* A process id that is in no tags would steer requests by what shm-dump cannot show. */
 static void the_last_of_equal_keys_wins_and_null_is_none(void **state)
 {
 	struct parsed p;
 
 	(void)state;
 	parsed_with(&p, "'app':'1','port':81,'APP':'2','app_':'3','uris':['b','c'],'URIS':['d'],"
-		    "'uris':null,'Port':null");
+		    "'uris':null,'Port':null,'tags':{'process_id':'p','component':'c'},"
+		    "'TAGS':{'n':'1'}");
 	assert_taken(&p, "twice", 0);
 	assert_text("app", p.out.endpoint.app_id, "2");
 	assert_int_equal(p.out.endpoint.port, 81);
 	assert_int_equal(p.out.uri_count, 1);
 	assert_text("uris", p.out.uris[0], "d");
+	assert_text("tags", p.out.endpoint.tags, "{\"n\":\"1\"}");
+	assert_text("process_id", p.out.endpoint.process_id, "");
+	assert_text("component", p.out.endpoint.component, "");
 	parsed_free(&p);
 }
 
