@@ -171,7 +171,8 @@ static void a_port_that_is_none_is_never_guessed(void **state)
 
 static void numbers_out_of_range_are_left_out(void **state)
 {
-	static const struct { const char *value; uint32_t stale_s; uint64_t updated_at_ns; } cases[] = {
+	static const struct { const char *value; uint32_t stale_s; uint64_t updated_at_ns; }
+	cases[] = {
 		{ "0",                     0,          0 },
 		{ "null",                  0,          0 },
 		{ "30",                    30,         30 },
@@ -341,7 +342,8 @@ static void a_route_service_begins_with_https(void **state)
 
 static void each_uri_is_read_by_itself(void **state)
 {
-	static const struct { const char *uris; unsigned count, dropped; const char *last; } cases[] = {
+	static const struct { const char *uris; unsigned count, dropped; const char *last; }
+	cases[] = {
 		{ "['a.example']",                1, 0, "a.example" },
 		{ "['A.example/Path?q','b','b']", 3, 0, "b" },
 		{ "['x',null,'','y']",            2, 2, "y" },
