@@ -58,6 +58,34 @@ static void what_is_no_registration_is_refused_with_the_reason(void **state)
 	}
 }
 
+/* Gorouter neither registers nor says anything; what is wrong is said all the same. */
+static void an_empty_list_of_uris_asks_for_nothing(void **state)
+{
+	static const struct { const char *text; int rc; } cases[] = {
+		{ "null",                                                  -ENODATA },
+		{ "{'host':'h','port':1,'uris':null}",                     -ENODATA },
+		{ "{'host':'h','port':1,'uris':[]}",                       -ENODATA },
+		{ "{'uris':[]}",                                           -ENODATA },
+		{ "{'host':'h','port':1,'uris':['a'],'URIS':[]}",          -ENODATA },
+		{ "{'host':'h','port':1,'uris':['a'],'URIS':null}",        0 },
+		{ "{'host':'h','port':1}",                                 -EINVAL },
+		{ "{}",                                                    -EINVAL },
+		{ "{'host':'h','port':1,'uris':[null]}",                   -EINVAL },
+		{ "{'host':'h','port':1,'uris':[],'tls_port':'x'}",        -EINVAL },
+		{ "{'host':'h','port':1,'uris':[],'route_service_url':'http://rs'}", -EINVAL },
+	};
+	struct parsed p;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		parsed_text(&p, cases[i].text);
+		if (p.rc != cases[i].rc)
+			fail_msg("%s: %d, not %d", cases[i].text, p.rc, cases[i].rc);
+		assert_int_equal(p.reason.text[0] != '\0', p.rc != 0);
+		parsed_free(&p);
+	}
+}
+
 static void the_largest_of_each_is_taken_and_one_more_refused(void **state)
 {
 	static const struct { const char *head, *item, *tail; size_t most; const char *reason; }
@@ -236,6 +264,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_no_registration_is_refused_with_the_reason),
+		cmocka_unit_test(an_empty_list_of_uris_asks_for_nothing),
 		cmocka_unit_test(the_largest_of_each_is_taken_and_one_more_refused),
 		cmocka_unit_test(tags_that_are_too_long_are_left_out),
 		cmocka_unit_test(json_that_is_too_deep_is_refused),

@@ -159,6 +159,25 @@ static void a_message_whose_uris_are_all_refused_is_no_update(void **state)
 	registry_destroy(r);
 }
 
+/* Spec control 1.3: no route, no error, no sign of life of the feed. */
+static void an_empty_list_of_uris_changes_and_counts_nothing(void **state)
+{
+	static const char *const texts[] = {
+		"null", "{\"uris\":null}", "{\"host\":\"h\",\"port\":1,\"uris\":[]}",
+	};
+	struct shm_table *t = *state;
+	uint64_t counters[COUNTER_COUNT] = { 0 }, none[COUNTER_COUNT] = { 0 };
+	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		registry_register(r, str_of(texts[i]), 5);
+		registry_unregister(r, str_of(texts[i]));
+	}
+	assert_memory_equal(counters, none, sizeof(none));
+	assert_int_equal(board_fact(t->board, FACT_LAST_UPDATE_MS), 0);
+	registry_destroy(r);
+}
+
 static void only_our_shard_is_taken(void **state)
 {
 	static char *segments[] = { "gold" };
@@ -218,6 +237,7 @@ int main(void)
 		ON_TABLE(other_wrong_fields_are_left_out_and_counted),
 		ON_TABLE(a_heartbeat_of_many_uris_is_not_parsed),
 		ON_TABLE(a_message_whose_uris_are_all_refused_is_no_update),
+		ON_TABLE(an_empty_list_of_uris_changes_and_counts_nothing),
 		ON_TABLE(only_our_shard_is_taken),
 		ON_TABLE(an_unregister_of_another_instance_removes_nothing),
 	};
