@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 
-#include "registrar/handles.h"
 #include "registrar/message.h"
 #include "registrar/registry.h"
 #include "shm/counters.h"
@@ -123,29 +122,6 @@ static void a_heartbeat_of_many_uris_is_not_parsed(void **state)
 	registry_destroy(r);
 }
 
-/* Messages that fall into one set do not push each other out for ever. */
-static void messages_that_share_a_set_are_all_known(void **state)
-{
-	struct handles *handles = handles_create(8);
-	char text[16];
-
-	(void)state;
-	for (int round = 0; round < 3; round++)
-		for (int i = 0; i < 8; i++) {
-			struct str name = { text, (size_t)snprintf(text, sizeof(text), "%d", i) };
-			struct known_message *known = handles_find(handles, name);
-
-			assert_int_equal(known->count, round ? 1 : 0);
-			if (!round) {
-				known_reserve(known, 1);
-				known->count = 1;
-			}
-		}
-	assert_int_equal(handles_find(handles, STR("9"))->count, 0);     /* takes the oldest place */
-	assert_int_equal(handles_find(handles, STR("7"))->count, 1);
-	handles_destroy(handles);
-}
-
 static void a_message_whose_uris_are_all_refused_is_no_update(void **state)
 {
 	struct shm_table *t = *state;
@@ -232,7 +208,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_message_is_read_leniently),
 		cmocka_unit_test(a_wrong_vital_field_refuses_the_message),
-		cmocka_unit_test(messages_that_share_a_set_are_all_known),
 		ON_TABLE(a_repeated_message_is_refreshed_and_an_unregister_removes),
 		ON_TABLE(other_wrong_fields_are_left_out_and_counted),
 		ON_TABLE(a_heartbeat_of_many_uris_is_not_parsed),
