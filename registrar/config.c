@@ -108,14 +108,15 @@ int registrar_config_read(const char *path, struct registrar_config *out, struct
 		return rc;
 	rc = read_all(file, out, reason);
 	config_close(file);
+	if (rc < 0)
+		return rc;
 	/* Emitters repeat every interval; a shorter lifetime would age out all of them. */
-	if (rc == 0 && out->settings.droplet_stale_threshold_ms <
-	    out->settings.minimum_register_interval_ms) {
+	out->is_threshold_raised = out->settings.droplet_stale_threshold_ms <
+				   out->settings.minimum_register_interval_ms;
+	if (out->is_threshold_raised)
 		out->settings.droplet_stale_threshold_ms =
 			out->settings.minimum_register_interval_ms;
-		out->is_threshold_raised = true;
-	}
-	return rc;
+	return 0;
 }
 
 void registrar_config_free(struct registrar_config *config)

@@ -33,7 +33,7 @@ static int remove_file(void **state)
 	return unlink(path);
 }
 
-/* Writes this text to the file and reads it. */
+/* Reads this text from a file into a struct that held anything. */
 static int read_file(const char *text, struct registrar_config *config, struct reason *reason)
 {
 	FILE *file = fopen(path, "w");
@@ -41,7 +41,7 @@ static int read_file(const char *text, struct registrar_config *config, struct r
 	assert_non_null(file);
 	fputs(text, file);
 	fclose(file);
-	memset(config, 0, sizeof(*config));
+	memset(config, 0xee, sizeof(*config));
 	reason->text[0] = '\0';
 	return registrar_config_read(path, config, reason);
 }
