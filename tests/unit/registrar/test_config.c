@@ -216,6 +216,11 @@ static void a_server_is_a_scheme_a_host_and_a_port(void **state)
 		"nats://n:99999999999999999999", "nats://n:-1", "nats://n:+1", "nats://n:4222/",
 		"nats://n:4222 ", "nats://n:4222?x", "NATS://n:4222", "http://n:4222", "ws://n:4222",
 		"nats://[::1]", "nats://[::1]4222", "xnats://n:4222",
+		/* several in one text, a path, an IPv6 address without brackets, blanks */
+		"nats://a:4222,nats://b:4222", "nats://a:4222,b:4222", "nats://n/x:4222",
+		"nats://::1:4222", "nats://[]:4222", "nats://[::1:4222", "nats:// n:4222",
+		"nats://a b:4222", "nats://u:p@[n]:4222", "nats://u:p@a:1,nats://u:p@b:1",
+		"nats://a,b:4222",
 	};
 	struct registrar_config config;
 	char text[256];
