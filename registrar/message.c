@@ -9,6 +9,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "registrar/json_text.h"
+
 struct reading {
 	struct arena *arena;
 	struct registration *out;
@@ -281,6 +283,18 @@ static int refuse_root(const json_t *root, const json_error_t *fault, struct rea
 	return reason_set(reason, -EINVAL, "not a JSON object");
 }
 
+/* Text that is not quite Unicode costs a character, not the message. */
+static json_t *load(struct str payload, struct arena *arena, json_error_t *fault)
+{
+	const size_t flags = JSON_ALLOW_NUL | JSON_DECODE_ANY;
+	json_t *root = json_loadb(payload.p, payload.len, flags, fault);
+	struct str repaired;
+
+	if (!root && json_text_repair(payload, arena, &repaired))
+		root = json_loadb(repaired.p, repaired.len, flags, fault);
+	return root;
+}
+
 int message_parse(struct str payload, struct arena *arena, struct registration *out,
 		  struct reason *reason)
 {
@@ -294,7 +308,7 @@ int message_parse(struct str payload, struct arena *arena, struct registration *
 	if (payload.len == 0 || payload.len > MESSAGE_BYTES_MAX)
 		return reason_set(reason, -EINVAL, "%s",
 				  payload.len ? "too long" : "empty payload");
-	root = json_loadb(payload.p, payload.len, JSON_ALLOW_NUL | JSON_DECODE_ANY, &fault);
+	root = load(payload, arena, &fault);
 	if (!json_is_object(root)) {
 		rc = refuse_root(root, &fault, reason);
 		json_decref(root);

@@ -217,6 +217,86 @@ static void nul_bytes_hide_nothing(void **state)
 	}
 }
 
+/* Spec control 1.3: U+FFFD for each byte or half of a pair that is no character. */
+static void text_that_is_no_unicode_costs_a_character(void **state)
+{
+#define U "\xef\xbf\xbd"
+	static const struct { const char *text, *app; } cases[] = {
+		{ "a\xff""b",                "a" U "b" },
+		{ "\x80",                   U },
+		{ "\xc3",                   U },
+		{ "\xe2\x82",               U U },
+		{ "\xe2\x82x",              U U "x" },
+		{ "\xc0\x80",               U U },
+		{ "\xc1\xbf",               U U },
+		{ "\xe0\x9f\xbf",           U U U },
+		{ "\xed\xa0\x80",           U U U },
+		{ "\xf0\x8f\xbf\xbf",       U U U U },
+		{ "\xf4\x90\x80\x80",       U U U U },
+		{ "\xf5\x80\x80\x80",       U U U U },
+		{ "\xff\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf",
+		  U "\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf" },
+		{ "\xff\xf1\x80\x80\x80\xf3\xbf\xbf\xbf", U "\xf1\x80\x80\x80\xf3\xbf\xbf\xbf" },
+		{ "\\ud800",                U },
+		{ "\\uDFFF.",               U "." },
+		{ "\\ud800\\u0041",         U "A" },
+		{ "\\ud800\\ud83d\\ude00", U "\xf0\x9f\x98\x80" },
+		{ "\\udc00\\ud800",         U U },
+		{ "\xff\\u00e4\\\\ud800\\\\", U "\xc3\xa4\\ud800\\" },
+	};
+	struct parsed p;
+	char fields[128];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		snprintf(fields, sizeof(fields), "'app':'%s'", cases[i].text);
+		parsed_with(&p, fields);
+		assert_taken(&p, fields, 0);
+		assert_text(fields, p.out.endpoint.app_id, cases[i].app);
+		parsed_free(&p);
+	}
+#undef U
+}
+
+static void a_message_of_nothing_but_wrong_bytes_is_refused(void **state)
+{
+	char *text = repeated("{'app':'", "\xff", MESSAGE_BYTES_MAX - 20, "'}");
+	struct parsed p;
+
+	(void)state;
+	parsed_text(&p, text);
+	assert_refused(&p, "U+FFFD a million times", "no usable uris");
+	parsed_free(&p);
+	free(text);
+}
+
+/* Only within text: it stays refused elsewhere, and nothing becomes a name that was meant. */
+static void no_repair_makes_sense_of_nonsense(void **state)
+{
+	static const char *const texts[] = {
+		"\xff{'host':'h','port':1,'uris':['a']}", "{'host':'h','port':1,'uris':['a']}\xff",
+		"{'host':'h','port':1\xff,'uris':['a']}", "{'host':'h','port':1,'uris':['\\ud80']}",
+		"{'host':'h','port':1,'uris':['a\\", "{'host':'h','port':1,'uris':['\\\xff']}",
+		"\xff\xfe", "{'a':'\xe2", "{'a':'\xf0\x90\x80", "{'a':'\xff\\ud8", "{'host':'h\xff\\x','port':1,'uris':['a']}",
+	};
+	struct parsed p;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		parsed_text(&p, texts[i]);
+		assert_refused(&p, texts[i], "at byte");
+		parsed_free(&p);
+	}
+	parsed_text(&p, "{'hos\xfft':'h','port':1,'uris':['a']}");
+	assert_refused(&p, "a key", "no host");
+	parsed_free(&p);
+	parsed_with(&p, "'server_cert_domain_san':'good\xff','isolation_segment':'\\ud800'");
+	assert_taken(&p, "vital", 0);
+	assert_text("san", p.out.endpoint.san, "good\xef\xbf\xbd");
+	assert_text("segment", p.out.endpoint.isolation_segment, "\xef\xbf\xbd");
+	parsed_free(&p);
+}
+
 #define WHOLE "{\"host\":\"10.0.0.1\",\"port\":80,\"tls_port\":8443,\"uris\":[\"a\",\"\\u00e4\"]," \
 	      "\"tags\":{\"process_id\":\"p\"},\"options\":{\"loadbalancing\":\"round-robin\"}}"
 
@@ -271,6 +351,9 @@ int main(void)
 		cmocka_unit_test(a_message_of_many_keys_is_read),
 		cmocka_unit_test(numbers_beyond_64_bits_are_refused),
 		cmocka_unit_test(nul_bytes_hide_nothing),
+		cmocka_unit_test(text_that_is_no_unicode_costs_a_character),
+		cmocka_unit_test(a_message_of_nothing_but_wrong_bytes_is_refused),
+		cmocka_unit_test(no_repair_makes_sense_of_nonsense),
 		cmocka_unit_test(every_part_of_a_message_is_refused),
 		cmocka_unit_test(one_wrong_byte_refuses_or_leaves_an_endpoint),
 	};
