@@ -234,8 +234,9 @@ static void text_that_is_no_unicode_costs_a_character(void **state)
 		{ "\xf0\x8f\xbf\xbf",       U U U U },
 		{ "\xf4\x90\x80\x80",       U U U U },
 		{ "\xf5\x80\x80\x80",       U U U U },
-		{ "\xff\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf",
-		  U "\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf" },
+		{ "\xff\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf", U "\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf" },
+		{ "\xff\xee\x80\x80\xf0\x90\x80\x80", U "\xee\x80\x80\xf0\x90\x80\x80" },
+		{ "\xff\xf4\x8f\xbf\xbf",     U "\xf4\x8f\xbf\xbf" },
 		{ "\xff\xf1\x80\x80\x80\xf3\xbf\xbf\xbf", U "\xf1\x80\x80\x80\xf3\xbf\xbf\xbf" },
 		{ "\\ud800",                U },
 		{ "\\uDFFF.",               U "." },
@@ -277,7 +278,8 @@ static void no_repair_makes_sense_of_nonsense(void **state)
 		"\xff{'host':'h','port':1,'uris':['a']}", "{'host':'h','port':1,'uris':['a']}\xff",
 		"{'host':'h','port':1\xff,'uris':['a']}", "{'host':'h','port':1,'uris':['\\ud80']}",
 		"{'host':'h','port':1,'uris':['a\\", "{'host':'h','port':1,'uris':['\\\xff']}",
-		"\xff\xfe", "{'a':'\xe2", "{'a':'\xf0\x90\x80", "{'a':'\xff\\ud8", "{'host':'h\xff\\x','port':1,'uris':['a']}",
+		"\xff\xfe", "{'a':'\xe2", "{'a':'\xf0\x90\x80", "{'a':'\xff\\ud8",
+		"{'host':'h\xff\\x','port':1,'uris':['a']}",
 	};
 	struct parsed p;
 
