@@ -32,6 +32,24 @@ bool log_ring_append(struct log_ring *ring, struct str line)
 	return true;
 }
 
+char *log_ring_room(const struct log_ring *ring, size_t most)
+{
+	uint64_t head = __atomic_load_n(&ring->words->head, __ATOMIC_RELAXED);
+	uint64_t tail = __atomic_load_n(&ring->words->tail, __ATOMIC_ACQUIRE);
+	uint64_t at = head & (ring->size - 1), used = head - tail;
+
+	if (used > ring->size || most > ring->size - used || most > ring->size - at)
+		return NULL;
+	return ring->words->bytes + at;
+}
+
+void log_ring_advance(struct log_ring *ring, size_t len)
+{
+	uint64_t head = __atomic_load_n(&ring->words->head, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&ring->words->head, head + len, __ATOMIC_RELEASE);
+}
+
 size_t log_ring_peek(const struct log_ring *ring, const char **bytes)
 {
 	uint64_t head = __atomic_load_n(&ring->words->head, __ATOMIC_ACQUIRE);

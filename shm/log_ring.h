@@ -20,6 +20,12 @@ struct log_ring *log_ring_of(struct board *board, unsigned worker_slot);
  * written and the caller counts the drop.  Never blocks, no system call. */
 bool log_ring_append(struct log_ring *ring, struct str line);
 
+/* For a line that is made in place: where it begins, or NULL if there is no room
+ * for `most` bytes in one piece (then log_ring_append()).  Its bytes count once
+ * log_ring_advance() says how many there are. */
+char *log_ring_room(const struct log_ring *ring, size_t most);
+void log_ring_advance(struct log_ring *ring, size_t len);
+
 /* The oldest unwritten bytes, contiguous, and how many; 0: empty.  Always ends
  * at a line's end unless the ring wraps inside a line. */
 size_t log_ring_peek(const struct log_ring *ring, const char **bytes);

@@ -92,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		&record.remote,
 	};
 	struct str rest = { (const char *)data, size }, text = STR_NONE, grown = STR_NONE;
-	char *line = malloc(ACCESS_LINE_MAX);
+	char *line;
 
 	if (size > 1 && data[0] & 1) {
 		grown = make_long(rest, 1000 + 400u * data[1]);
@@ -104,6 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			*texts[i] = text;
 	}
 	record.started_wall_ns = size * 123456789u;
+	line = malloc(access_log_bound(&record));
 	check_line(line, access_log_format(&record, line));
 	free((char *)grown.p);
 	free(line);

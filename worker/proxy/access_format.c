@@ -135,7 +135,7 @@ static void put_columns(struct line *l, const struct column *first, size_t count
 }
 
 /* The host stands without quotes: what would break the line becomes '?'. */
-static void put_host(struct line *l, struct str host)
+static __attribute__((cold)) void put_odd_host(struct line *l, struct str host)
 {
 	char *at = l->out.next;
 
@@ -149,6 +149,12 @@ static void put_host(struct line *l, struct str host)
 		*at++ = c > ' ' && c < 0x7f && c != '"' && c != '\\' ? c : '?';
 	}
 	l->out.next = at;
+}
+
+static void put_host(struct line *l, struct str host)
+{
+	if (str_find_char(host, ' ') >= 0 || !quote_plain(&l->out, host))
+		put_odd_host(l, host);
 }
 
 /* --- the request line --- */
@@ -349,7 +355,30 @@ static void put_fields(struct line *l, const struct access_record *r)
 	put(l, STR("\"\n"));
 }
 
-size_t access_log_format(const struct access_record *record, char out[ACCESS_LINE_MAX])
+static size_t length_of(const struct access_record *r, const struct column *first, size_t count)
+{
+	size_t length = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct str s;
+
+		memcpy(&s, (const char *)r + first[i].offset, sizeof(s));
+		length += s.len;
+	}
+	return length;
+}
+
+/* No byte becomes more than four; 512 are more than what is not text. */
+size_t access_log_bound(const struct access_record *r)
+{
+	size_t bound = 512 + 4 * (r->host.len + r->method.len + r->target.len +
+				  length_of(r, columns, ARRAY_SIZE(columns)) +
+				  length_of(r, app_columns, ARRAY_SIZE(app_columns)));
+
+	return bound < ACCESS_LINE_MAX ? bound : ACCESS_LINE_MAX;
+}
+
+size_t access_log_format(const struct access_record *record, char *out)
 {
 	struct line line = { .out = { out, out + ACCESS_LINE_MAX, false } };
 

@@ -210,15 +210,25 @@ static void count_drop(struct access_log *log)
 		log_warn("access-log-full", "suppressed=%llu", (unsigned long long)suppressed);
 }
 
+/* In place if there is room for the longest that it can become. */
+static bool put_line(struct access_log *log, const struct access_record *record)
+{
+	char *room = log_ring_room(log->ring, access_log_bound(record));
+	size_t len = access_log_format(record, room ? room : log->line);
+
+	if (!room)
+		return log_ring_append(log->ring, (struct str){ log->line, len });
+	log_ring_advance(log->ring, len);
+	return true;
+}
+
 void access_log_write(struct access_log *log, const struct access_record *record)
 {
 	enum phase phase;
-	size_t len;
 
 	if (!log)
 		return;
-	len = access_log_format(record, log->line);
-	if (log_ring_append(log->ring, (struct str){ log->line, len }))
+	if (put_line(log, record))
 		counter_add(log->counters, COUNTER_access_log_lines, 1);
 	else
 		count_drop(log);

@@ -29,9 +29,12 @@ struct access_record {
  * Gorouter's do: "...USER-AGENT-TOO-LONG-TO-LOG--TRUNCATED". */
 #define ACCESS_LINE_MAX 65536
 
-/* The line with its newline; its length, at most ACCESS_LINE_MAX.  Always one
- * well-formed line, whatever bytes the texts hold. */
-size_t access_log_format(const struct access_record *record, char out[ACCESS_LINE_MAX]);
+/* No line of this record is longer, and making it touches no more bytes. */
+size_t access_log_bound(const struct access_record *record);
+
+/* The line with its newline; its length.  `out` holds access_log_bound() or
+ * ACCESS_LINE_MAX bytes.  Always one well-formed line, whatever the texts hold. */
+size_t access_log_format(const struct access_record *record, char *out);
 
 struct access_log;
 

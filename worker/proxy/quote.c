@@ -155,11 +155,17 @@ static __attribute__((cold, noinline)) void quote_with_care(struct quoted *out, 
 	}
 }
 
+bool quote_plain(struct quoted *out, struct str text)
+{
+	if (text.len > (size_t)(out->end - out->next) || out->is_full ||
+	    !copy_if_plain(out->next, text.p, text.len))
+		return false;
+	out->next += text.len;
+	return true;
+}
+
 void quote_text(struct quoted *out, struct str text)
 {
-	if (text.len <= (size_t)(out->end - out->next) && !out->is_full &&
-	    copy_if_plain(out->next, text.p, text.len))
-		out->next += text.len;
-	else
+	if (!quote_plain(out, text))
 		quote_with_care(out, text);
 }

@@ -26,6 +26,9 @@ static inline void quoted_put(struct quoted *out, struct str bytes)
 	out->next += bytes.len;
 }
 
+/* Appends the text if no byte of it needs an escape and it fits; else nothing. */
+bool quote_plain(struct quoted *out, struct str text);
+
 /* Appends the escaped text, without the quotes around it. */
 void quote_text(struct quoted *out, struct str text);
 

@@ -48,19 +48,11 @@ static int64_t router_ns(const struct exchange *x, uint64_t elapsed_ns)
 	return elapsed_ns > app_ns ? (int64_t)(elapsed_ns - app_ns) : 0;
 }
 
-/* The first of each name counts, of X-Forwarded-For all. */
-static void take_request_fields(struct access_record *record, const struct http_head *request)
-{
-	record->referer = http_head_find(request, STR("Referer"));
-	record->user_agent = http_head_find(request, STR("User-Agent"));
-	record->forwarded_proto = http_head_find(request, STR("X-Forwarded-Proto"));
-	record->forwarded_for = http_head_join(request, STR("X-Forwarded-For"));
-}
-
 static void write_line(struct exchange *x, unsigned status)
 {
 	struct http_head *request = &x->request;
 	uint64_t elapsed_ns = (x->app_ended_ns ? x->app_ended_ns : clock_ns()) - x->began_ns;
+	const struct endpoint *endpoint = x->has_endpoint ? &x->endpoint : NULL;
 	char backend[272];
 	struct access_record record = {
 		.host = request->authority, .method = request->method, .target = request->target,
@@ -71,16 +63,17 @@ static void write_line(struct exchange *x, unsigned status)
 		.received_bytes = x->upload.bytes, .sent_bytes = x->download.bytes,
 		.started_wall_ns = x->began_wall_ns, .elapsed_ns = elapsed_ns,
 		.router_ns = router_ns(x, elapsed_ns),
+		.referer = http_head_find(request, STR("Referer")),
+		.user_agent = http_head_find(request, STR("User-Agent")),
+		.forwarded_for = http_head_join(request, STR("X-Forwarded-For")),
+		.forwarded_proto = http_head_find(request, STR("X-Forwarded-Proto")),
+		.app_id = endpoint ? endpoint->app_id : STR_NONE,
+		.app_index = endpoint ? endpoint->instance_index : STR_NONE,
+		.instance_id = endpoint ? endpoint->instance_id : STR_NONE,
+		.backend = { backend, endpoint ? endpoint_format_address(endpoint, backend,
+									 sizeof(backend)) : 0 },
 	};
 
-	take_request_fields(&record, request);
-	if (x->has_endpoint) {
-		record.backend = (struct str){ backend, endpoint_format_address(&x->endpoint,
-								backend, sizeof(backend)) };
-		record.app_id = x->endpoint.app_id;
-		record.app_index = x->endpoint.instance_index;
-		record.instance_id = x->endpoint.instance_id;
-	}
 	access_log_write(x->proxy->access_log, &record);
 }
 
