@@ -233,6 +233,7 @@ static void the_endpoints_own_limit_is_kept_with_a_margin(void **state)
 		{ "timeout=3",                 2000 },
 		{ "timeout=2",                 1000 },
 		{ "timeout=1",                 500 },
+		{ "timeout=0",                 1 },
 		{ "timeout=3600",              IDLE_MS },     /* the settings say less */
 		{ "timeout=99999999999999999", IDLE_MS },
 		{ "timeout=18446744073709551616", IDLE_MS },
