@@ -64,14 +64,13 @@ struct str http_head_join(const struct http_head *head, struct str name)
 	all.p = to = arena_alloc(head->arena, size);
 	at = 0;
 	while ((field = http_head_next(head, name, &at)) != NULL) {
-		if (to != all.p) {
-			*to++ = ',';
-			*to++ = ' ';
-		}
-		memcpy(to, field->value.p, field->value.len);
+		if (field->value.len)
+			memcpy(to, field->value.p, field->value.len);
 		to += field->value.len;
+		*to++ = ',';
+		*to++ = ' ';
 	}
-	all.len = (size_t)(to - all.p);
+	all.len = size - 2;
 	return all;
 }
 

@@ -121,6 +121,8 @@ static void values_are_joined_in_order_and_an_empty_one_keeps_its_place(void **s
 		{ "A: 1, 2\nA: 3\nA: 4\n",           "1, 2, 3, 4" },
 		{ "A: 1\nA:\n",                      "1, "        },
 		{ "A: 1\nA:\nA: 2\n",                "1, , 2"     },
+		{ "A:\nA: 1\n",                      ", 1"        },
+		{ "A:\nA:\n",                        ", "         },
 	};
 
 	(void)state;
