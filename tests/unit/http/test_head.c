@@ -2,14 +2,7 @@
  * tests/unit/http/test_head.c - finding, joining and changing the fields of a
  * message head.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
-#include <stdio.h>
-
-#include "http/head.h"
+#include "tests/unit/fixture/http_fields.h"
 
 struct head_test {
 	struct arena arena;
@@ -31,34 +24,6 @@ static int tear_down(void **state)
 	(void)state;
 	arena_fini(&test.arena);
 	return 0;
-}
-
-/* Fields as text: "A: 1\nB: 2\n". */
-static void fill(struct http_head *head, const char *text)
-{
-	struct str rest = str_of(text), line;
-
-	http_head_init(head, &test.arena);
-	while (str_next_item(&rest, '\n', &line)) {
-		ssize_t colon = str_find_char(line, ':');
-
-		if (colon > 0)
-			http_head_add(head, str_sub(line, 0, (size_t)colon),
-				      str_trim(str_sub(line, (size_t)colon + 1, STR_REST)));
-	}
-}
-
-static void assert_fields(const struct http_head *head, const char *expected)
-{
-	char text[1024];
-	size_t len = 0;
-
-	text[0] = '\0';
-	for (unsigned i = 0; i < head->count; i++)
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "%.*s: %.*s\n",
-					STR_ARG(head->fields[i].name),
-					STR_ARG(head->fields[i].value));
-	assert_string_equal(text, expected);
 }
 
 static void a_new_head_is_empty_and_of_http_1_1(void **state)
@@ -88,7 +53,7 @@ static void the_first_field_of_a_name_is_found_whatever_its_case(void **state)
 	};
 
 	(void)state;
-	fill(&test.head, "a: 1\nA: 3\nLong-Name: 2\nEmpty:\n");
+	fields_fill(&test.head, "a: 1\nA: 3\nLong-Name: 2\nEmpty:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct str name = str_of(cases[i].name), value = http_head_find(&test.head, name);
 
@@ -105,7 +70,7 @@ static void a_loop_visits_every_field_of_a_name_in_order(void **state)
 	unsigned at = 0, n = 0;
 
 	(void)state;
-	fill(&test.head, "X: 1\nY: 2\nx: 3\nZ: 4\nX: 5\n");
+	fields_fill(&test.head, "X: 1\nY: 2\nx: 3\nZ: 4\nX: 5\n");
 	while ((field = http_head_next(&test.head, STR("x"), &at)) != NULL)
 		seen[n++] = field->value.p[0];
 	assert_string_equal(seen, "135");
@@ -129,7 +94,7 @@ static void values_are_joined_in_order_and_an_empty_one_keeps_its_place(void **s
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct str joined;
 
-		fill(&test.head, cases[i].fields);
+		fields_fill(&test.head, cases[i].fields);
 		joined = http_head_join(&test.head, STR("A"));
 		if (!str_equal(joined, str_of(cases[i].joined)))
 			fail_msg("case %zu: got \"%.*s\"", i, STR_ARG(joined));
@@ -151,7 +116,7 @@ static void a_token_is_found_in_any_field_of_the_name_as_a_whole_item(void **sta
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		fill(&test.head, cases[i].fields);
+		fields_fill(&test.head, cases[i].fields);
 		assert_int_equal(http_head_lists(&test.head, STR("C"), STR("close")), cases[i].has);
 	}
 }
@@ -170,9 +135,9 @@ static void setting_a_field_leaves_exactly_one_in_the_place_of_the_first(void **
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		fill(&test.head, cases[i].before);
+		fields_fill(&test.head, cases[i].before);
 		http_head_set(&test.head, STR("A"), STR("new"));
-		assert_fields(&test.head, cases[i].after);
+		fields_assert(&test.head, cases[i].after);
 	}
 }
 
@@ -190,9 +155,9 @@ static void removing_takes_every_field_of_the_name_and_keeps_the_order(void **st
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		fill(&test.head, cases[i].before);
+		fields_fill(&test.head, cases[i].before);
 		http_head_remove(&test.head, STR("A"));
-		assert_fields(&test.head, cases[i].after);
+		fields_assert(&test.head, cases[i].after);
 	}
 }
 
