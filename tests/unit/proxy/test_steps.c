@@ -410,6 +410,17 @@ static void an_interim_answer_gets_no_fields_of_ours(void **state)
 	assert_text(x->response.reason, "Early Hints");
 }
 
+static void an_interim_answer_with_too_many_connection_options_loses_its_fields(void **state)
+{
+	struct exchange_test *t = *state;
+	struct exchange *x = exchange_test_begin(t, REQUEST(""));
+
+	begin_with_too_many_options(x, 103);
+	steps_interim(x);
+	fields_assert(&x->response, "");
+	assert_int_equal(x->response.status, 103);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -429,6 +440,7 @@ int main(void)
 		ON_AN_EXCHANGE(answers_that_have_no_body_do_not_describe_one),
 		ON_AN_EXCHANGE(an_answer_with_too_many_connection_options_is_malformed),
 		ON_AN_EXCHANGE(an_interim_answer_gets_no_fields_of_ours),
+		ON_AN_EXCHANGE(an_interim_answer_with_too_many_connection_options_loses_its_fields),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
