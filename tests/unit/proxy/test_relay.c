@@ -330,6 +330,24 @@ static void a_third_attempt_gets_what_the_second_was_still_being_sent(void **sta
 	raw_expect(t->server, "5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n");
 }
 
+/* They are not in the record, so the body could not be sent again as it was. */
+static void trailers_that_were_passed_cannot_be_passed_again(void **state)
+{
+	struct relay_test *t = *state;
+
+	begin(t, CHUNKED "3\r\nabc\r\n");
+	attempt(t, BODY_CHUNKED, 0);
+	assert_int_equal(pump_once(t), RELAY_WAITS);
+	assert_false(t->replay.is_lost);
+	raw_send(t->client, "0\r\nX-Sum: 7\r\n\r\n");
+	assert_int_equal(pump(t), RELAY_DONE);
+	assert_true(t->replay.is_lost);
+	begin(t, CHUNKED "3\r\nabc\r\n0\r\n\r\n");    /* without any it can */
+	attempt(t, BODY_CHUNKED, 0);
+	assert_int_equal(pump(t), RELAY_DONE);
+	assert_false(t->replay.is_lost);
+}
+
 static enum io read_endlessly(struct conn *conn, void *out, size_t cap, size_t *n)
 {
 	(void)conn;
@@ -382,6 +400,7 @@ int main(void)
 		WITH_A_RELAY(a_stopped_relay_takes_nothing),
 		WITH_A_RELAY(another_attempt_gets_the_body_from_its_start),
 		WITH_A_RELAY(a_third_attempt_gets_what_the_second_was_still_being_sent),
+		WITH_A_RELAY(trailers_that_were_passed_cannot_be_passed_again),
 		WITH_A_RELAY(a_long_body_lets_others_have_their_turn),
 	};
 
