@@ -243,6 +243,7 @@ static void a_sender_that_fails_is_told_from_a_receiver_that_fails(void **state)
 		{ CHUNKED "3\r\nhel\r\n",        "3\r\nhel\r\n",    FAIL_CLIENT_GONE      },
 		{ CHUNKED "3\r\nhel\r\nx\r\n",   "3\r\nhel\r\n",    FAIL_BAD_REQUEST_BODY },
 		{ CHUNKED "3\r\nhel\r\n0\r\nX",  "3\r\nhel\r\n",    FAIL_CLIENT_GONE      },
+		{ CHUNKED "3\r\nhel\r\n0\r\nno colon\r\n\r\n", "3\r\nhel\r\n", FAIL_BAD_REQUEST_BODY },
 	};
 	struct relay_test *t = *state;
 
@@ -311,6 +312,22 @@ static void another_attempt_gets_the_body_from_its_start(void **state)
 			assert_int_equal(t->relay.bytes, 5);  /* counted once */
 			assert_false(t->replay.is_lost);
 		}
+}
+
+/* The rest is still the client's to give. */
+static void only_what_was_taken_is_recorded(void **state)
+{
+	struct relay_test *t = *state;
+
+	begin(t, LENGTH "hello");
+	attempt(t, BODY_LENGTH, 5);
+	pair_tap(t->server, 2, 0);
+	assert_int_equal(pump_once(t), RELAY_WAITS);
+	assert_int_equal(t->relay.bytes, 2);
+	assert_int_equal(t->replay.len, 2);
+	attempt(t, BODY_LENGTH, 5);
+	assert_int_equal(pump(t), RELAY_DONE);
+	raw_expect(t->server, "hello");
 }
 
 static void a_third_attempt_gets_what_the_second_was_still_being_sent(void **state)
@@ -399,6 +416,7 @@ int main(void)
 		WITH_A_RELAY(a_receiver_that_has_gone_fails_the_relay),
 		WITH_A_RELAY(a_stopped_relay_takes_nothing),
 		WITH_A_RELAY(another_attempt_gets_the_body_from_its_start),
+		WITH_A_RELAY(only_what_was_taken_is_recorded),
 		WITH_A_RELAY(a_third_attempt_gets_what_the_second_was_still_being_sent),
 		WITH_A_RELAY(trailers_that_were_passed_cannot_be_passed_again),
 		WITH_A_RELAY(a_long_body_lets_others_have_their_turn),
