@@ -196,6 +196,7 @@ static void another_attempt_gets_the_same_request(void **state)
 		{ HEAD_OF("GET") "Content-Length: 5\r\n\r\nhello", "hello" },
 		{ HEAD_OF("GET") "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
 		  "5\r\nhello\r\n0\r\n\r\n" },
+		{ HEAD_OF("GET") "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "0\r\n\r\n" },
 		{ HEAD_OF("POST") "Idempotency-Key: 1\r\nContent-Length: 5\r\n\r\nhello", "hello" },
 	};
 	struct world *w = *state;
