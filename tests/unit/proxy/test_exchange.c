@@ -264,6 +264,51 @@ static void a_client_that_waits_to_be_asked_is_asked_after_a_second(void **state
 	close(far);
 }
 
+static void an_endpoint_that_asks_for_the_body_is_heard_once(void **state)
+{
+	struct world *w = *state;
+	int far;
+
+	have_backends(w, 1);
+	request(w, HEAD_OF("POST") "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+	far = next_attempt(w);
+	read_head(w, far);
+	far_send(far, "HTTP/1.1 100 Go\r\nX: 1\r\n\r\n");
+	expect(w, w->client, "HTTP/1.1 100 Continue\r\nX: 1\r\n\r\n");
+	far_send(far, "HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 103 Hints\r\n\r\n");
+	expect(w, w->client, "HTTP/1.1 103 Early Hints\r\n\r\n");
+	far_send(w->client, "abc");
+	expect(w, far, "abc");
+	close(far);
+}
+
+/* Also one over a connection that is there, which waits for nothing before. */
+static void every_attempt_has_its_own_time(void **state)
+{
+	struct world *w = *state;
+	int kept, far;
+
+	have_backends(w, 2);
+	request(w, GET);
+	kept = next_attempt(w);
+	read_head(w, kept);
+	far_send(kept, OK_5);
+	read_head(w, w->client);
+	expect(w, w->client, "hello");
+	far_send(w->client, GET);
+	far = next_attempt(w);
+	read_head(w, far);
+	pass(w, 9000);
+	far_reset(far);
+	read_head(w, kept);
+	pass(w, 9000);
+	assert_true(far_is_open(w->client));
+	far_send(kept, OK_5);
+	expect_in_head(w, w->client, "HTTP/1.1 200 OK\r\n", "");
+	assert_int_equal(count_of(w, COUNTER_upstream_reuses), 1);
+	close(kept);
+}
+
 static void hints_are_passed_on_but_not_for_ever(void **state)
 {
 	struct world *w = *state;
@@ -387,6 +432,8 @@ int main(void)
 		IN_A_WORLD(another_attempt_gets_the_same_request),
 		IN_A_WORLD(a_silent_endpoint_is_given_up_after_the_response_timeout),
 		IN_A_WORLD(a_client_that_waits_to_be_asked_is_asked_after_a_second),
+		IN_A_WORLD(an_endpoint_that_asks_for_the_body_is_heard_once),
+		IN_A_WORLD(every_attempt_has_its_own_time),
 		IN_A_WORLD(hints_are_passed_on_but_not_for_ever),
 		IN_A_WORLD(a_body_that_stops_is_cut_after_the_body_timeout),
 		IN_A_WORLD(an_early_answer_arrives_and_the_connection_goes_on),
