@@ -222,6 +222,7 @@ static enum step forward_interim(struct exchange *x)
 		if (!x->expects_continue)
 			return ADVANCE;
 		x->expects_continue = false;
+		x->timed_state = X_STATES;    /* the second for the 100 is over */
 	}
 	steps_interim(x);
 	if (stream_send_head(x->down, &x->response, false) == IO_ERROR)

@@ -277,6 +277,8 @@ static void an_endpoint_that_asks_for_the_body_is_heard_once(void **state)
 	expect(w, w->client, "HTTP/1.1 100 Continue\r\nX: 1\r\n\r\n");
 	far_send(far, "HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 103 Hints\r\n\r\n");
 	expect(w, w->client, "HTTP/1.1 103 Early Hints\r\n\r\n");
+	pass(w, 9000);                        /* nor do we ask again, or lose patience */
+	assert_true(far_is_open(w->client));
 	far_send(w->client, "abc");
 	expect(w, far, "abc");
 	close(far);
