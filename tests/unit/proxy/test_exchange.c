@@ -425,6 +425,108 @@ static void when_every_endpoint_refuses_the_client_is_told_once(void **state)
 	assert_int_equal(count_of(w, COUNTER_responses_5xx), 1);
 }
 
+static void a_request_that_never_ends_after_its_answer_is_let_go(void **state)
+{
+	struct world *w = *state;
+	int far;
+
+	have_backends(w, 1);
+	request(w, HEAD_OF("POST") "Content-Length: 5\r\n\r\nhe");
+	far = next_attempt(w);
+	read_head(w, far);
+	far_send(far, OK_5);
+	read_head(w, w->client);
+	expect(w, w->client, "hello");
+	pass(w, 1999);
+	assert_true(far_is_open(w->client));
+	pass(w, 1 + LATE_MS);
+	expect_end(w, w->client);
+	assert_int_equal(count_of(w, COUNTER_responses_2xx), 1);
+	close(far);
+}
+
+/* Spec proxy 19.12: what trickles in does not win time. */
+static void a_head_that_trickles_in_has_the_time_of_one_head(void **state)
+{
+	struct world *w = *state;
+
+	request(w, "GET / HT");
+	turn(w);                              /* from here on */
+	for (int i = 0; i < 5; i++) {
+		pass(w, 11000);
+		far_send(w->client, "x");
+	}
+	pass(w, 4000);
+	assert_true(far_is_open(w->client));
+	pass(w, 1000 + LATE_MS);
+	expect_end(w, w->client);
+	assert_int_equal(count_of(w, COUNTER_connections_open), 1);
+	pass(w, 2000 + LATE_MS);              /* it had a moment to read our end */
+	assert_int_equal(count_of(w, COUNTER_connections_open), 0);
+}
+
+/* One request over a new connection of the client, answered. */
+static void serve_once(struct world *w)
+{
+	int far;
+
+	have_backends(w, 1);
+	request(w, GET);
+	far = next_attempt(w);
+	read_head(w, far);
+	far_send(far, OK_5);
+	read_head(w, w->client);
+	expect(w, w->client, "hello");
+	close(far);
+}
+
+static void a_client_that_asks_no_more_is_let_go_after_the_idle_timeout(void **state)
+{
+	struct world *w = *state;
+
+	w->t->settings.idle_timeout_ms = 30000;
+	serve_once(w);
+	pass(w, 29999);
+	assert_true(far_is_open(w->client));
+	pass(w, 1 + LATE_MS);
+	expect_end(w, w->client);
+}
+
+static void a_draining_worker_answers_one_last_request_of_an_idle_connection(void **state)
+{
+	struct world *w = *state;
+	int far;
+
+	w->t->settings.drain_idle_ms = 5000;
+	serve_once(w);
+	downstream_drain(downstream_next(&w->t->proxy, NULL));
+	pass(w, 4000);
+	assert_true(far_is_open(w->client));
+	far_send(w->client, GET);
+	far = next_attempt(w);
+	read_head(w, far);
+	far_send(far, OK_5);
+	expect_in_head(w, w->client, "HTTP/1.1 200 OK\r\n", "\r\nConnection: close\r\n");
+	expect(w, w->client, "hello");
+	expect_end(w, w->client);
+	close(far);
+}
+
+static void a_draining_worker_waits_for_less_long(void **state)
+{
+	struct world *w = *state;
+
+	w->t->settings.drain_idle_ms = 5000;
+	serve_once(w);
+	pass(w, 1000);
+	downstream_drain(downstream_next(&w->t->proxy, NULL));
+	turn(w);                              /* from here on */
+	pass(w, 4999);
+	assert_true(far_is_open(w->client));
+	pass(w, 1 + LATE_MS);
+	expect_end(w, w->client);
+}
+
 #define IN_A_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -441,6 +543,11 @@ int main(void)
 		IN_A_WORLD(an_early_answer_arrives_and_the_connection_goes_on),
 		IN_A_WORLD(a_client_that_half_closes_gets_its_answer),
 		IN_A_WORLD(a_client_that_leaves_ends_the_attempt),
+		IN_A_WORLD(a_request_that_never_ends_after_its_answer_is_let_go),
+		IN_A_WORLD(a_head_that_trickles_in_has_the_time_of_one_head),
+		IN_A_WORLD(a_client_that_asks_no_more_is_let_go_after_the_idle_timeout),
+		IN_A_WORLD(a_draining_worker_answers_one_last_request_of_an_idle_connection),
+		IN_A_WORLD(a_draining_worker_waits_for_less_long),
 		IN_A_WORLD(when_every_endpoint_refuses_the_client_is_told_once),
 	};
 
