@@ -29,7 +29,8 @@ static int set_up(void **state)
 	fake_clock_start();
 	exchange_test_set_up(&test);
 	w->t = test;
-	w->t->settings.header_timeout_ms = w->t->settings.idle_timeout_ms = 60000;
+	w->t->settings.header_timeout_ms = 60000;
+	w->t->settings.idle_timeout_ms = 70000;
 	w->t->settings.response_timeout_ms = 10000;
 	w->t->settings.body_timeout_ms = 20000;
 	backend_open(&w->front, "127.0.0.1");
