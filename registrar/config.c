@@ -4,6 +4,7 @@
  */
 #include "registrar/config.h"
 
+#include <ctype.h>
 #include <errno.h>
 
 #define R(KIND, ...) SETTING_##KIND(struct registrar_settings, __VA_ARGS__)
@@ -33,6 +34,20 @@ static const struct setting nats_rows[] = {
 	SETTING_END,
 };
 
+/* A name or an IPv4 address, or an IPv6 address in brackets. */
+static bool is_host(struct str host)
+{
+	bool is_v6 = host.len > 2 && host.p[0] == '[' && host.p[host.len - 1] == ']';
+	const char *others = is_v6 ? ":.%" : "-._";
+
+	if (is_v6)
+		host = str_sub(host, 1, host.len - 2);
+	for (size_t i = 0; i < host.len; i++)
+		if (!isalnum((unsigned char)host.p[i]) && !strchr(others, host.p[i]))
+			return false;
+	return host.len > 0 && (!is_v6 || str_find_char(host, ':') >= 0);
+}
+
 /* "nats://[user:password@]host:port" or tls://; what comes before '@' is secret. */
 static bool is_nats_url(struct str url)
 {
@@ -45,11 +60,14 @@ static bool is_nats_url(struct str url)
 		url = str_sub(url, 6, STR_REST);
 	else
 		return false;
+	if (str_find(url, STR("://")) >= 0)
+		return false;         /* several in one text */
 	while ((at = str_find_char(url, '@')) >= 0)
 		url = str_sub(url, (size_t)at + 1, STR_REST);
 	for (colon = (ssize_t)url.len - 1; colon >= 0 && url.p[colon] != ':'; colon--)
 		;
-	return colon > 0 && str_parse_u64(str_sub(url, (size_t)colon + 1, STR_REST), &port) &&
+	return colon >= 0 && is_host(str_sub(url, 0, (size_t)colon)) &&
+	       str_parse_u64(str_sub(url, (size_t)colon + 1, STR_REST), &port) &&
 	       port >= 1 && port <= UINT16_MAX;
 }
 
@@ -108,14 +126,15 @@ int registrar_config_read(const char *path, struct registrar_config *out, struct
 		return rc;
 	rc = read_all(file, out, reason);
 	config_close(file);
+	if (rc < 0)
+		return rc;
 	/* Emitters repeat every interval; a shorter lifetime would age out all of them. */
-	if (rc == 0 && out->settings.droplet_stale_threshold_ms <
-	    out->settings.minimum_register_interval_ms) {
+	out->is_threshold_raised = out->settings.droplet_stale_threshold_ms <
+				   out->settings.minimum_register_interval_ms;
+	if (out->is_threshold_raised)
 		out->settings.droplet_stale_threshold_ms =
 			out->settings.minimum_register_interval_ms;
-		out->is_threshold_raised = true;
-	}
-	return rc;
+	return 0;
 }
 
 void registrar_config_free(struct registrar_config *config)

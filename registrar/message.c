@@ -9,11 +9,14 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "registrar/json_text.h"
+
 struct reading {
 	struct arena *arena;
 	struct registration *out;
 	uint16_t port, tls_port;
 	bool is_unsafe;               /* a vital field is wrong */
+	bool is_idle;                 /* an empty list of URIs */
 };
 
 static void drop_field(struct reading *r)
@@ -133,6 +136,7 @@ static void read_tags(struct reading *r, json_t *value)
 	if (text && strlen(text) <= ENDPOINT_TAGS_MAX) {
 		endpoint->flags |= ENDPOINT_HAS_TAGS;
 		endpoint->tags = arena_copy(r->arena, str_of(text));
+		endpoint->process_id = endpoint->component = STR_NONE;
 		if ((tag = json_object_get(kept, "process_id")))
 			read_text(r, tag, &endpoint->process_id);
 		if ((tag = json_object_get(kept, "component")))
@@ -193,6 +197,8 @@ static void read_field(struct reading *r, struct str name, json_t *value)
 	struct endpoint *e = &r->out->endpoint;
 	uint64_t number;
 
+	if (str_equal_nocase(name, STR("uris")))
+		r->is_idle = json_is_null(value) || (json_is_array(value) && !json_array_size(value));
 	if (json_is_null(value))
 		return;
 	if (str_equal_nocase(name, STR("port")))
@@ -249,20 +255,44 @@ static int check(struct reading *r, struct reason *reason)
 {
 	struct endpoint *e = &r->out->endpoint;
 
-	if (str_is_empty(e->host))
-		return reason_set(reason, -EINVAL, "no host");
-	if (!r->port && !r->tls_port)
-		return reason_set(reason, -EINVAL, "no usable port");
+	if (r->is_unsafe)
+		return reason_set(reason, -EINVAL, "tls_port, route_service_url, "
+				  "server_cert_domain_san or isolation_segment has a wrong type");
 	if (!str_is_empty(e->route_service_url) &&
 	    !str_has_prefix(e->route_service_url, STR("https")))
 		return reason_set(reason, -EINVAL, "route_service_url must be https");
 	if (r->out->uri_count == 0)
-		return reason_set(reason, -EINVAL, "no usable uris");
+		return reason_set(reason, r->is_idle ? -ENODATA : -EINVAL, "no usable uris");
+	if (str_is_empty(e->host))
+		return reason_set(reason, -EINVAL, "no host");
+	if (!r->port && !r->tls_port)
+		return reason_set(reason, -EINVAL, "no usable port");
 	settle_address(r);
 	if (text_bytes(e) > ENDPOINT_TEXT_MAX)
 		return reason_set(reason, -EINVAL, "texts of more than %u bytes",
 				  (unsigned)ENDPOINT_TEXT_MAX);
 	return 0;
+}
+
+static int refuse_root(const json_t *root, const json_error_t *fault, struct reason *reason)
+{
+	if (!root)
+		return reason_set(reason, -EINVAL, "%s at byte %d", fault->text, fault->position);
+	if (json_is_null(root))
+		return reason_set(reason, -ENODATA, "null");
+	return reason_set(reason, -EINVAL, "not a JSON object");
+}
+
+/* Text that is not quite Unicode costs a character, not the message. */
+static json_t *load(struct str payload, struct arena *arena, json_error_t *fault)
+{
+	const size_t flags = JSON_ALLOW_NUL | JSON_DECODE_ANY;
+	json_t *root = json_loadb(payload.p, payload.len, flags, fault);
+	struct str repaired;
+
+	if (!root && json_text_repair(payload, arena, &repaired))
+		root = json_loadb(repaired.p, repaired.len, flags, fault);
+	return root;
 }
 
 int message_parse(struct str payload, struct arena *arena, struct registration *out,
@@ -278,10 +308,9 @@ int message_parse(struct str payload, struct arena *arena, struct registration *
 	if (payload.len == 0 || payload.len > MESSAGE_BYTES_MAX)
 		return reason_set(reason, -EINVAL, "%s",
 				  payload.len ? "too long" : "empty payload");
-	root = json_loadb(payload.p, payload.len, JSON_ALLOW_NUL | JSON_DECODE_ANY, &fault);
+	root = load(payload, arena, &fault);
 	if (!json_is_object(root)) {
-		rc = root ? reason_set(reason, -EINVAL, "not a JSON object")
-			  : reason_set(reason, -EINVAL, "%s at byte %d", fault.text, fault.position);
+		rc = refuse_root(root, &fault, reason);
 		json_decref(root);
 		return rc;
 	}
@@ -293,8 +322,5 @@ int message_parse(struct str payload, struct arena *arena, struct registration *
 			reading.is_unsafe = true;
 	}
 	json_decref(root);
-	if (reading.is_unsafe)
-		return reason_set(reason, -EINVAL, "tls_port, route_service_url, "
-				  "server_cert_domain_san or isolation_segment has a wrong type");
 	return check(&reading, reason);
 }

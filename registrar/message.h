@@ -20,7 +20,9 @@ struct registration {
 	unsigned dropped_fields;      /* of a wrong type or out of range */
 };
 
-/* 0, or -EINVAL with a reason; everything in *out lives as long as the arena.
+/* 0; -EINVAL with a reason; or -ENODATA: the message is null or its list of URIs is
+ * empty, which asks for nothing and is no fault (no list at all is one).
+ * Everything in *out lives as long as the arena.
  * stale_s is what the message says, 0 if nothing: the registry clamps it. */
 int message_parse(struct str payload, struct arena *arena, struct registration *out,
 		  struct reason *reason);

@@ -90,6 +90,35 @@ static void log_invalid(struct registry *r, const char *subject, struct str payl
 		       STR_ARG(shown), subject, (unsigned long long)suppressed);
 }
 
+/* False, counted and said now and then, if the message is for other routers. */
+static bool concerns_us(struct registry *r, const struct endpoint *endpoint)
+{
+	uint64_t suppressed;
+
+	if (is_in_shard(r->settings, endpoint->isolation_segment))
+		return true;
+	counter_add(r->counters, COUNTER_registry_message_filtered, 1);
+	if (log_limit_allows(&r->filtered_limit, &suppressed))
+		log_at(LOG_LEVEL_DEBUG, "registry", "registration-filtered",
+		       "isolation_segment=%.*s suppressed=%llu",
+		       STR_ARG(endpoint->isolation_segment), (unsigned long long)suppressed);
+	return false;
+}
+
+/* Reads a message that concerns us and asks for something; false: done with it. */
+static bool read_message(struct registry *r, const char *subject, struct str payload,
+			 struct arena *arena, struct registration *registration)
+{
+	struct reason reason;
+	int rc = message_parse(payload, arena, registration, &reason);
+
+	if (rc == 0)
+		return concerns_us(r, &registration->endpoint);
+	if (rc != -ENODATA)
+		log_invalid(r, subject, payload, &reason);
+	return false;
+}
+
 /* True if every handle of a known message is still good: done without parsing. */
 static bool refresh_known(struct registry *r, struct known_message *known, uint32_t tick)
 {
@@ -202,26 +231,10 @@ static void log_dropped_fields(struct registry *r, const struct registration *re
 		       STR_ARG(registration->endpoint.app_id), (unsigned long long)suppressed);
 }
 
-/* False, counted and said now and then, if the message is for other routers. */
-static bool concerns_us(struct registry *r, const struct endpoint *endpoint)
-{
-	uint64_t suppressed;
-
-	if (is_in_shard(r->settings, endpoint->isolation_segment))
-		return true;
-	counter_add(r->counters, COUNTER_registry_message_filtered, 1);
-	if (log_limit_allows(&r->filtered_limit, &suppressed))
-		log_at(LOG_LEVEL_DEBUG, "registry", "registration-filtered",
-		       "isolation_segment=%.*s suppressed=%llu",
-		       STR_ARG(endpoint->isolation_segment), (unsigned long long)suppressed);
-	return false;
-}
-
 void registry_register(struct registry *r, struct str payload, uint32_t tick)
 {
 	struct known_message *known = handles_find(r->handles, payload);
 	struct registration registration;
-	struct reason reason;
 	struct arena arena;
 
 	if (refresh_known(r, known, tick)) {
@@ -229,9 +242,7 @@ void registry_register(struct registry *r, struct str payload, uint32_t tick)
 		return;
 	}
 	arena_init(&arena, NULL, 0);
-	if (message_parse(payload, &arena, &registration, &reason) < 0) {
-		log_invalid(r, "router.register", payload, &reason);
-	} else if (concerns_us(r, &registration.endpoint)) {
+	if (read_message(r, "router.register", payload, &arena, &registration)) {
 		log_dropped_fields(r, &registration);
 		clamp_lifetime(r, &registration.endpoint);
 		register_all(r, &registration, known, tick);
@@ -264,15 +275,12 @@ static void unregister_uri(struct registry *r, struct str uri, const struct endp
 void registry_unregister(struct registry *r, struct str payload)
 {
 	struct registration registration;
-	struct reason reason;
 	struct arena arena;
 
 	arena_init(&arena, NULL, 0);
 	log_at(LOG_LEVEL_DEBUG, "subscriber", "unregister-route", "message=%.*s",
 	       STR_ARG(str_sub(payload, 0, 1024)));
-	if (message_parse(payload, &arena, &registration, &reason) < 0)
-		log_invalid(r, "router.unregister", payload, &reason);
-	else if (concerns_us(r, &registration.endpoint))
+	if (read_message(r, "router.unregister", payload, &arena, &registration))
 		for (unsigned i = 0; i < registration.uri_count; i++)
 			unregister_uri(r, registration.uris[i], &registration.endpoint);
 	arena_fini(&arena);

@@ -22,29 +22,62 @@ static inline uint64_t step(const struct route_hash_seed *seed, uint64_t state, 
 #define MARK_FULL 0u                  /* eight bytes, more may follow */
 #define MARK_END(n) (1u + (n))        /* the last n bytes, 0 to 7 */
 
+/* The up to eight bytes before `end`, the last of them on top; 0 where there are
+ * none.  The text is read backwards, so that labels are met from the right. */
+static inline uint64_t word_before(struct str text, size_t end)
+{
+	uint64_t word = 0;
+
+	if (end >= 8) {
+		memcpy(&word, text.p + end - 8, 8);
+	} else if (text.len >= 8) {
+		memcpy(&word, text.p, 8);
+		word <<= 64 - 8 * end;
+	} else {
+		memcpy((char *)&word + 8 - end, text.p, end);
+	}
+	return word;
+}
+
+/* A one on top of each byte that is a dot. */
+static inline uint64_t dots_in(uint64_t word)
+{
+	const uint64_t ones = 0x0101010101010101u, low = 0x7f * ones;
+	uint64_t others = word ^ '.' * ones;
+
+	return ~(((others & low) + low) | others | low);
+}
+
+/* Its n highest bytes, 0 to 7. */
+static inline uint64_t top_bytes(uint64_t word, size_t n)
+{
+	return n ? word >> (64 - 8 * n) : 0;
+}
+
 unsigned route_hash_host(const struct route_hash_seed *seed, struct str host,
 			 uint64_t suffix[ROUTE_LABELS_MAX], uint16_t start[ROUTE_LABELS_MAX])
 {
-	uint64_t state = seed->a, word = 0;
-	unsigned labels = 0, n = 0;
+	uint64_t state = seed->a;
+	size_t end = host.len, n;
+	unsigned labels = 0;
 
-	for (size_t i = host.len; i-- > 0;) {
-		if (host.p[i] == '.') {
-			state = step(seed, state, word, MARK_END(n));
-			suffix[labels] = state;
-			start[labels++] = (uint16_t)(i + 1);
-			word = n = 0;
+	for (;;) {
+		uint64_t word = end ? word_before(host, end) : 0, dots = dots_in(word);
+
+		n = dots ? (size_t)__builtin_clzll(dots) / 8 : end < 8 ? end : 8;
+		if (n == 8) {
+			state = step(seed, state, word, MARK_FULL);
+			end -= 8;
 			continue;
 		}
-		word = word << 8 | (unsigned char)host.p[i];
-		if (++n == 8) {
-			state = step(seed, state, word, MARK_FULL);
-			word = n = 0;
-		}
+		state = step(seed, state, top_bytes(word, n), MARK_END((unsigned)n));
+		end -= n;
+		suffix[labels] = state;
+		start[labels++] = (uint16_t)end;
+		if (!end)
+			return labels;
+		end--;                /* the dot */
 	}
-	suffix[labels] = step(seed, state, word, MARK_END(n));
-	start[labels++] = 0;
-	return labels;
 }
 
 uint64_t route_hash_wildcard(const struct route_hash_seed *seed, uint64_t suffix)

@@ -152,6 +152,7 @@ static void take_orders(struct worker *w)
 	for (;;)
 		switch (process_next_order(&w->process)) {
 		case PROCESS_ORDER_REOPENED:
+			access_log_follow_descriptors(w->proxy.access_log);
 			break;
 		case PROCESS_ORDER_MASTER_GONE:
 			loop_unwatch(w->loop, &w->status);

@@ -3,9 +3,27 @@
  */
 #include "base/str.h"
 
+/* ASCII letters in lower case, eight bytes at once. */
+static uint64_t lower_eight(const char *p)
+{
+	const uint64_t ones = 0x0101010101010101ull, tops = 0x80 * ones;
+	uint64_t eight, rest, from_a, beyond_z;
+
+	memcpy(&eight, p, sizeof(eight));
+	rest = eight & ~tops;
+	from_a = rest + (0x80 - 'A') * ones;
+	beyond_z = rest + (0x7f - 'Z') * ones;
+	return eight | (((from_a ^ beyond_z) & ~eight & tops) >> 2);
+}
+
 bool str_same_nocase(const char *a, const char *b, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
+	size_t i = 0;
+
+	for (; i + 8 <= len; i += 8)
+		if (lower_eight(a + i) != lower_eight(b + i))
+			return false;
+	for (; i < len; i++)
 		if (a[i] != b[i] && ascii_lower(a[i]) != ascii_lower(b[i]))
 			return false;
 	return true;
@@ -139,18 +157,25 @@ bool str_parse_hex64(struct str s, uint64_t *value)
 	return true;
 }
 
+#define TEN(tens) { tens, '0' }, { tens, '1' }, { tens, '2' }, { tens, '3' }, { tens, '4' }, \
+		  { tens, '5' }, { tens, '6' }, { tens, '7' }, { tens, '8' }, { tens, '9' }
+
+const char u64_digits[100][2] = {
+	TEN('0'), TEN('1'), TEN('2'), TEN('3'), TEN('4'),
+	TEN('5'), TEN('6'), TEN('7'), TEN('8'), TEN('9'),
+};
+
 size_t u64_format(uint64_t value, char *out)
 {
-	char reversed[20];
-	size_t n = 0;
+	size_t len = 1, at;
 
-	do {
-		reversed[n++] = (char)('0' + value % 10);
-		value /= 10;
-	} while (value);
-	for (size_t i = 0; i < n; i++)
-		out[i] = reversed[n - 1 - i];
-	return n;
+	for (uint64_t most = 9; value > most && len < 20; most = 10 * most + 9)
+		len++;
+	for (at = len; at >= 2; value /= 100)
+		memcpy(out + (at -= 2), u64_digits[value % 100], 2);
+	if (at)
+		out[0] = (char)('0' + value);
+	return len;
 }
 
 bool str_copy_z(struct str s, char *out, size_t cap)

@@ -86,6 +86,9 @@ bool str_list_has(struct str list, struct str token);
 bool str_parse_u64(struct str s, uint64_t *value);
 bool str_parse_hex64(struct str s, uint64_t *value);
 
+/* "00" to "99". */
+extern const char u64_digits[100][2];
+
 /* Writes decimal digits, no terminator; returns their count.  `out` holds 20 bytes. */
 size_t u64_format(uint64_t value, char *out);
 

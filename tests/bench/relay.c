@@ -170,7 +170,7 @@ static bool fill(struct side *s)
 	ssize_t n;
 
 	take_buffer(s);
-	n = read(s->fd, s->in + s->end, BUFFER - s->end - 1);
+	n = recv(s->fd, s->in + s->end, BUFFER - s->end - 1, 0);
 	if (n <= 0) {
 		s->can_read = false;
 		s->has_ended = n == 0 || errno != EAGAIN;
@@ -195,7 +195,7 @@ static bool push(struct side *from, struct side *to)
 		n = from->left;
 	if (!to->can_write)
 		return false;
-	sent = write(to->fd, from->in + from->start, n);
+	sent = send(to->fd, from->in + from->start, n, MSG_NOSIGNAL);
 	if (sent < 0 || (size_t)sent < n)
 		to->can_write = false;
 	if (sent <= 0)

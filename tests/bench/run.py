@@ -167,7 +167,8 @@ def table(_backend, aims, _options):
 def machine():
     version = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True)
     return {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "cpus": os.cpu_count(),
-            "kernel": os.uname().release, "load_average": [round(load, 2) for load in os.getloadavg()], "version": version.stdout.strip()}
+            "kernel": os.uname().release, "version": version.stdout.strip(),
+            "load_average": [round(load, 2) for load in os.getloadavg()]}
 
 
 def run(backend, report, aims):

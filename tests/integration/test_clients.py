@@ -189,7 +189,8 @@ def test_trailers_reach_the_backend(router, backend):
 def test_trailers_that_would_frame_or_route_are_left_out(router, backend):
     with router.client() as client:
         client.send_head("POST", "/", [("Host", HOST), ("Transfer-Encoding", "chunked")])
-        client.send(b"3\r\nabc\r\n0\r\nHost: other\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\nX-Sum: 7\r\n\r\n")
+        client.send(b"3\r\nabc\r\n0\r\nHost: other\r\nContent-Length: 9\r\n"
+                    b"Transfer-Encoding: chunked\r\nX-Sum: 7\r\n\r\n")
         assert client.response().body == b"abc"
     assert [name.title() for name, _ in backend.requests[0].trailers] == ["X-Sum"]
 

@@ -12,6 +12,8 @@ void http_head_init(struct http_head *head, struct arena *arena)
 
 struct http_field *http_head_next(const struct http_head *head, struct str name, unsigned *at)
 {
+	if (!(head->names & http_name_bit(name)))
+		return NULL;
 	while (*at < head->count) {
 		struct http_field *field = &head->fields[(*at)++];
 
@@ -47,31 +49,30 @@ bool http_head_lists(const struct http_head *head, struct str name, struct str t
 	return false;
 }
 
+static char *append(char *to, struct str s)
+{
+	if (s.len)
+		memcpy(to, s.p, s.len);
+	return to + s.len;
+}
+
 struct str http_head_join(const struct http_head *head, struct str name)
 {
-	struct http_field *field;
-	struct str all = http_head_find(head, name);
-	size_t size = 0, count = 0;
-	unsigned at = 0;
-	char *to;
+	unsigned first = 0, rest;
+	struct http_field *field = http_head_next(head, name, &first);
+	struct str only = field ? field->value : STR_NONE;
+	size_t size = only.len;
+	char *all, *to;
 
-	while ((field = http_head_next(head, name, &at)) != NULL) {
-		size += field->value.len + 2;
-		count++;
-	}
-	if (count < 2)
-		return all;
-	all.p = to = arena_alloc(head->arena, size);
-	at = 0;
-	while ((field = http_head_next(head, name, &at)) != NULL) {
-		if (field->value.len)
-			memcpy(to, field->value.p, field->value.len);
-		to += field->value.len;
-		*to++ = ',';
-		*to++ = ' ';
-	}
-	all.len = size - 2;
-	return all;
+	for (rest = first; (field = http_head_next(head, name, &rest)) != NULL;)
+		size += 2 + field->value.len;
+	if (size == only.len)
+		return only;
+	all = arena_alloc(head->arena, size);
+	to = append(all, only);
+	for (rest = first; (field = http_head_next(head, name, &rest)) != NULL;)
+		to = append(append(to, STR(", ")), field->value);
+	return (struct str){ all, size };
 }
 
 void http_head_add(struct http_head *head, struct str name, struct str value)
@@ -86,6 +87,7 @@ void http_head_add(struct http_head *head, struct str name, struct str value)
 		head->room = room;
 	}
 	head->fields[head->count++] = (struct http_field){ name, value };
+	head->names |= http_name_bit(name);
 }
 
 /* Takes out all fields of this name from index `from` on. */

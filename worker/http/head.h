@@ -35,7 +35,21 @@ struct http_head {
 	uint64_t content_length;
 	struct http_field *fields;
 	unsigned count, room;
+	uint64_t names;               /* http_name_bit() of every name that was ever added */
 };
+
+/* Most of the names that are looked for are not there; one bit says so.  The
+ * factors keep those that Wye looks for apart from those that are often there. */
+static inline uint64_t http_name_bit(struct str name)
+{
+	unsigned first, last;
+
+	if (!name.len)
+		return 1;
+	first = (unsigned char)name.p[0] | 0x20;
+	last = (unsigned char)name.p[name.len - 1] | 0x20;
+	return 1ull << ((name.len + 6 * first + 11 * last) & 63);
+}
 
 /* An empty head whose text will live in `arena`. */
 void http_head_init(struct http_head *head, struct arena *arena);

@@ -500,12 +500,7 @@ bool http1_parse_trailers(char *bytes, size_t length, struct http_head *trailers
 {
 	struct lines lines = { bytes, bytes + length };
 
-	if (!take_request_fields(&lines, trailers, fault))
-		return false;
-	http_head_remove(trailers, STR("Content-Length"));
-	http_head_remove(trailers, STR("Transfer-Encoding"));
-	http_head_remove(trailers, STR("Trailer"));
-	return true;
+	return take_request_fields(&lines, trailers, fault);
 }
 
 static enum http1_chunk bad_chunk(struct reason *why, const char *words)

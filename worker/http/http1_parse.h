@@ -42,8 +42,7 @@ ssize_t http1_trailers_length(struct str bytes);
  * need not be waited for.  Parsing that line gives the fault. */
 size_t http1_bad_first_line(struct str bytes, bool is_response);
 
-/* The fields of a trailer section that ends with an empty line; those that frame
- * or route a message have no meaning there and are left out (RFC 9110 6.5.1). */
+/* The fields of a trailer section that ends with an empty line. */
 bool http1_parse_trailers(char *bytes, size_t length, struct http_head *trailers,
 			  struct http1_fault *fault);
 

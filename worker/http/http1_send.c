@@ -1,7 +1,7 @@
 /*
  * http/http1_send.c - heads and bodies to HTTP/1 bytes.  A head waits in the
  * output buffer to leave together with the first part of its body; body bytes
- * are never copied, except by the kernel.
+ * are copied only by the kernel, unless they are few and fit behind the head.
  */
 #include <stdio.h>
 
@@ -9,6 +9,7 @@
 
 #define CHUNK_END  "\r\n"
 #define LAST_CHUNK "0\r\n\r\n"
+#define FEW_BYTES  2048               /* to copy them is cheaper than a second part */
 
 bool http1_need_out(struct mux *mux, size_t n)
 {
@@ -257,9 +258,14 @@ static enum io send_plain(struct stream *stream, struct str bytes, bool end, siz
 
 	if (mux->out_body == BODY_LENGTH && !mux->is_upgraded && parts.bytes.len > mux->out_left)
 		parts.bytes.len = (size_t)mux->out_left;
+	if (mux->out && parts.bytes.len <= FEW_BYTES && parts.bytes.len <= buf_room(mux->out)) {
+		put(mux->out, parts.bytes);
+		*taken = parts.bytes.len;
+		parts.bytes.len = 0;
+	}
 	io = write_parts(stream, &parts);
-	*taken = parts.sent;
-	mux->out_left -= mux->out_body == BODY_LENGTH ? parts.sent : 0;
+	*taken += parts.sent;
+	mux->out_left -= mux->out_body == BODY_LENGTH ? *taken : 0;
 	if (io != IO_OK)
 		return io;
 	if (*taken < bytes.len)

@@ -14,9 +14,9 @@
 /* The C library brackets these calls with cancellation points once a process
  * has a second thread, as a worker with an access log does; nobody cancels
  * threads here. */
-static ssize_t sys_read(int fd, void *out, size_t cap)
+static ssize_t sys_recv(int fd, void *out, size_t cap)
 {
-	return syscall(SYS_read, fd, out, cap);
+	return syscall(SYS_recvfrom, fd, out, cap, 0, NULL, NULL);
 }
 
 static ssize_t sys_send(int fd, const struct iovec *parts, int count)
@@ -75,7 +75,7 @@ static enum io plain_read(struct conn *conn, void *out, size_t cap, size_t *n)
 	ssize_t got;
 
 	do
-		got = sys_read(conn->watch.fd, out, cap);
+		got = sys_recv(conn->watch.fd, out, cap);
 	while (got < 0 && errno == EINTR);
 	if (got < 0 && errno != EAGAIN)
 		return broken(conn, errno);

@@ -7,47 +7,54 @@
  */
 #include "proxy/access_log.h"
 
+#include <stddef.h>
+
 #include "base/clock.h"
 #include "base/must.h"
 #include "proxy/quote.h"
 
 #define NS_PER_S 1000000000u
 
-enum text {
-	TEXT_HOST, TEXT_METHOD, TEXT_URI, TEXT_REFERER, TEXT_USER_AGENT, TEXT_REMOTE,
-	TEXT_BACKEND, TEXT_FORWARDED_FOR, TEXT_FORWARDED_PROTO, TEXT_REQUEST_ID, TEXT_APP_ID,
-	TEXT_APP_INDEX, TEXT_INSTANCE_ID, TEXT_ROUTER_ERROR, TEXT_COUNT
-};
-
-/* Name in the mark of a cut text, and how long it may be in a line that was too
- * long.  The sum leaves room for the marks and all else. */
-static const struct {
-	struct str name;
-	size_t limit;
-} cuts[TEXT_COUNT] = {
-	[TEXT_HOST]            = { STR_INIT("HOST"),              2000 },
-	[TEXT_METHOD]          = { STR_INIT("METHOD"),            1000 },
-	[TEXT_URI]             = { STR_INIT("REQUEST-URI"),       24000 },
-	[TEXT_REFERER]         = { STR_INIT("REFERER"),           10000 },
-	[TEXT_USER_AGENT]      = { STR_INIT("USER-AGENT"),        8000 },
-	[TEXT_REMOTE]          = { STR_INIT("REMOTE"),            400 },
-	[TEXT_BACKEND]         = { STR_INIT("BACKEND"),           400 },
-	[TEXT_FORWARDED_FOR]   = { STR_INIT("X-FORWARDED-FOR"),   8000 },
-	[TEXT_FORWARDED_PROTO] = { STR_INIT("X-FORWARDED-PROTO"), 1000 },
-	[TEXT_REQUEST_ID]      = { STR_INIT("VCAP-REQUEST-ID"),   1000 },
-	[TEXT_APP_ID]          = { STR_INIT("APP-ID"),            1000 },
-	[TEXT_APP_INDEX]       = { STR_INIT("APP-INDEX"),         400 },
-	[TEXT_INSTANCE_ID]     = { STR_INIT("INSTANCE-ID"),       1000 },
-	[TEXT_ROUTER_ERROR]    = { STR_INIT("X-CF-ROUTERERROR"),  2000 },
-};
-
 struct line {
 	struct quoted out;
 	bool is_cutting;
 };
 
-/* Always inline, so that literals become plain stores. */
-static inline __attribute__((always_inline)) void put(struct line *l, struct str s)
+/* A text, with what stands before it, the name in the mark if it is cut, and how
+ * long it may be in a line that was too long; the sum of these leaves room for
+ * the marks and all else. */
+#define BEFORE_ROOM 24
+struct column {
+	char before[BEFORE_ROOM];     /* copied whole, for that is cheaper */
+	uint8_t before_len;
+	uint16_t limit, offset;       /* of a struct str in struct access_record */
+	struct str name;
+};
+
+#define COLUMN(before, field, name, limit) \
+	{ before, sizeof(before) - 1, limit, offsetof(struct access_record, field), STR_INIT(name) }
+
+static const struct column
+	host_column   = COLUMN("", host, "HOST", 2000),
+	method_column = COLUMN("\"", method, "METHOD", 1000),
+	uri_column    = COLUMN(" ", target, "REQUEST-URI", 24000),
+	columns[] = {
+		COLUMN(" \"", referer, "REFERER", 10000),
+		COLUMN("\" \"", user_agent, "USER-AGENT", 8000),
+		COLUMN("\" \"", remote, "REMOTE", 400),
+		COLUMN("\" \"", backend, "BACKEND", 400),
+		COLUMN("\" x_forwarded_for:\"", forwarded_for, "X-FORWARDED-FOR", 8000),
+		COLUMN("\" x_forwarded_proto:\"", forwarded_proto, "X-FORWARDED-PROTO", 1000),
+		COLUMN("\" vcap_request_id:\"", request_id, "VCAP-REQUEST-ID", 1000),
+	},
+	app_columns[] = {
+		COLUMN(" app_id:\"", app_id, "APP-ID", 1000),
+		COLUMN("\" app_index:\"", app_index, "APP-INDEX", 400),
+		COLUMN("\" instance_id:\"", instance_id, "INSTANCE-ID", 1000),
+		COLUMN("\" x_cf_routererror:\"", router_error, "X-CF-ROUTERERROR", 2000),
+	};
+
+static inline void put(struct line *l, struct str s)
 {
 	quoted_put(&l->out, s);
 }
@@ -60,36 +67,51 @@ static void put_number(struct line *l, uint64_t value)
 }
 
 /* The last `width` digits of value. */
-static void digits_format(char *out, unsigned width, uint32_t value)
+static inline void digits_format(char *out, unsigned width, uint32_t value)
 {
-	while (width) {
-		out[--width] = (char)('0' + value % 10);
-		value /= 10;
-	}
+	for (; width >= 2; value /= 100)
+		memcpy(out + (width -= 2), u64_digits[value % 100], 2);
+	if (width)
+		out[0] = (char)('0' + value % 10);
 }
 
 /* --- texts --- */
 
 typedef void put_fn(struct line *l, struct str s);
 
-static void put_text_with(struct line *l, enum text which, put_fn *put_it, struct str s)
+static __attribute__((cold)) void put_cut(struct line *l, const struct column *column,
+					  put_fn *put_it, struct str s)
 {
 	char *end = l->out.end;
 
-	if (!l->is_cutting) {
-		put_it(l, s);
-		return;
-	}
-	if ((size_t)(end - l->out.next) > cuts[which].limit)
-		l->out.end = l->out.next + cuts[which].limit;
+	if ((size_t)(end - l->out.next) > column->limit)
+		l->out.end = l->out.next + column->limit;
 	put_it(l, s);
 	l->out.end = end;
 	if (!l->out.is_full)
 		return;
 	l->out.is_full = false;
 	put(l, STR("..."));
-	put(l, cuts[which].name);
+	put(l, column->name);
 	put(l, STR("-TOO-LONG-TO-LOG--TRUNCATED"));
+}
+
+static void put_column(struct line *l, const struct column *column, put_fn *put_it,
+		       const struct access_record *r)
+{
+	struct str s;
+
+	memcpy(&s, (const char *)r + column->offset, sizeof(s));
+	if (l->out.end - l->out.next < BEFORE_ROOM) {
+		l->out.is_full = true;
+		return;
+	}
+	memcpy(l->out.next, column->before, BEFORE_ROOM);
+	l->out.next += column->before_len;
+	if (__builtin_expect(l->is_cutting, 0))
+		put_cut(l, column, put_it, s);
+	else
+		put_it(l, s);
 }
 
 static void put_quoted(struct line *l, struct str s)
@@ -97,16 +119,19 @@ static void put_quoted(struct line *l, struct str s)
 	quote_text(&l->out, s);
 }
 
-static inline __attribute__((always_inline)) void put_text(struct line *l, enum text which,
-							   struct str before, struct str s)
+static void put_quoted_or_dash(struct line *l, struct str s)
 {
-	put(l, before);
-	if (s.len && !l->is_cutting)
+	if (s.len)
 		quote_text(&l->out, s);
-	else if (s.len)
-		put_text_with(l, which, put_quoted, s);
 	else
 		put(l, STR("-"));
+}
+
+static void put_columns(struct line *l, const struct column *first, size_t count,
+			const struct access_record *r)
+{
+	for (size_t i = 0; i < count; i++)
+		put_column(l, &first[i], put_quoted_or_dash, r);
 }
 
 /* The host stands without quotes: what would break the line becomes '?'. */
@@ -160,7 +185,7 @@ static bool path_is_escaped_well(struct str path)
 }
 
 /* Every byte of the decoded path, escaped anew. */
-static void put_path_anew(struct line *l, struct str path)
+static __attribute__((cold)) void put_path_anew(struct line *l, struct str path)
 {
 	static const char hex[] = "0123456789ABCDEF";
 
@@ -183,7 +208,7 @@ static void put_path(struct line *l, struct str path)
 	if (str_is_empty(path))
 		put(l, STR("/"));
 	else if (path_is_escaped_well(path))
-		quote_text(&l->out, path);
+		quote_text(&l->out, path);      /* may be cut, as put() may not */
 	else
 		put_path_anew(l, path);
 }
@@ -244,11 +269,9 @@ static void put_request_line(struct line *l, const struct access_record *r)
 		put(l, STR("\"-\" "));
 		return;
 	}
-	put(l, STR("\""));
-	put_text_with(l, TEXT_METHOD, put_quoted, r->method);
-	put(l, STR(" "));
-	put_text_with(l, TEXT_URI,
-		      str_equal(r->method, STR("CONNECT")) ? put_connect_uri : put_uri, r->target);
+	put_column(l, &method_column, put_quoted, r);
+	put_column(l, &uri_column,
+		   str_equal(r->method, STR("CONNECT")) ? put_connect_uri : put_uri, r);
 	put(l, STR(" HTTP/1."));
 	put_number(l, r->minor);
 	put(l, STR("\" "));
@@ -304,7 +327,7 @@ static void put_seconds(struct line *l, int64_t ns)
 
 static void put_head(struct line *l, const struct access_record *r)
 {
-	put_text_with(l, TEXT_HOST, put_host, r->host);
+	put_column(l, &host_column, put_host, r);
 	put(l, STR(" - "));
 	put_date(l, r->started_wall_ns);
 	put_request_line(l, r);
@@ -317,21 +340,12 @@ static void put_head(struct line *l, const struct access_record *r)
 
 static void put_fields(struct line *l, const struct access_record *r)
 {
-	put_text(l, TEXT_REFERER, STR(" \""), r->referer);
-	put_text(l, TEXT_USER_AGENT, STR("\" \""), r->user_agent);
-	put_text(l, TEXT_REMOTE, STR("\" \""), r->remote);
-	put_text(l, TEXT_BACKEND, STR("\" \""), r->backend);
-	put_text(l, TEXT_FORWARDED_FOR, STR("\" x_forwarded_for:\""), r->forwarded_for);
-	put_text(l, TEXT_FORWARDED_PROTO, STR("\" x_forwarded_proto:\""), r->forwarded_proto);
-	put_text(l, TEXT_REQUEST_ID, STR("\" vcap_request_id:\""), r->request_id);
+	put_columns(l, columns, ARRAY_SIZE(columns), r);
 	put(l, STR("\" response_time:"));
 	put_seconds(l, (int64_t)r->elapsed_ns);
 	put(l, STR(" gorouter_time:"));
 	put_seconds(l, r->router_ns);
-	put_text(l, TEXT_APP_ID, STR(" app_id:\""), r->app_id);
-	put_text(l, TEXT_APP_INDEX, STR("\" app_index:\""), r->app_index);
-	put_text(l, TEXT_INSTANCE_ID, STR("\" instance_id:\""), r->instance_id);
-	put_text(l, TEXT_ROUTER_ERROR, STR("\" x_cf_routererror:\""), r->router_error);
+	put_columns(l, app_columns, ARRAY_SIZE(app_columns), r);
 	put(l, STR("\"\n"));
 }
 

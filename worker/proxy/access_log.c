@@ -7,12 +7,17 @@
  * A wake that comes between the thread's last look at the ring and its sleep can
  * be missed; the line then waits for the end of the sleep, a second at most.
  * That saves a full barrier on every request.
+ *
+ * The thread has descriptors of its own: while two threads share theirs, the
+ * kernel counts references on a file for each system call, also for the loop's.
  */
 #include "proxy/access_log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -44,6 +49,8 @@ struct access_log {
 	pthread_t thread;
 	uint32_t phase;               /* enum phase; futex word */
 	bool is_stopping;             /* atomic */
+	bool is_replaced;             /* atomic: the loop has new descriptors */
+	int worker_pidfd;             /* thread: where to take them from; -1: they are shared */
 	char line[ACCESS_LINE_MAX];   /* loop; too large for a stack that is probed page by page */
 };
 
@@ -64,6 +71,40 @@ static void phase_wake(struct access_log *log)
 }
 
 /* --- the thread --- */
+
+static int take_descriptor(int worker_pidfd, int place)
+{
+	int fd = (int)syscall(SYS_pidfd_getfd, worker_pidfd, place, 0);
+	int rc = fd < 0 ? -1 : dup2(fd, place);
+
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+/* Stops sharing descriptors with the loop, if they can be had later. */
+static void keep_own_descriptors(struct access_log *log)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+	if (pidfd < 0)
+		return;
+	if (take_descriptor(pidfd, PROCESS_FD_ACCESS_LOG) < 0 || unshare(CLONE_FILES) < 0) {
+		close(pidfd);
+		return;
+	}
+	log->worker_pidfd = dup2(pidfd, PROCESS_FD_STATUS);
+	close_range(PROCESS_FD_STATUS + 1, PROCESS_FD_ACCESS_LOG - 1, 0);
+	close_range(PROCESS_FD_ACCESS_LOG + 1, UINT_MAX, 0);
+}
+
+static void follow_descriptors(struct access_log *log)
+{
+	if (log->worker_pidfd < 0 || !__atomic_exchange_n(&log->is_replaced, false, __ATOMIC_ACQ_REL))
+		return;
+	take_descriptor(log->worker_pidfd, STDOUT_FILENO);
+	take_descriptor(log->worker_pidfd, PROCESS_FD_ACCESS_LOG);
+}
 
 /* One write of all that is there: lines of two workers never mix, because each
  * write is whole lines appended to the file.  Only a file that takes less than
@@ -96,6 +137,7 @@ static enum phase write_lines(struct access_log *log)
 	int count = log_ring_peek_all(log->ring, parts);
 	ssize_t n;
 
+	follow_descriptors(log);
 	if (!count)
 		return PHASE_IDLE;
 	n = write_some(log->ring, parts, count);
@@ -110,6 +152,7 @@ static void *writer_run(void *arg)
 	struct access_log *log = arg;
 
 	log_set_component("access-log");
+	keep_own_descriptors(log);
 	while (!__atomic_load_n(&log->is_stopping, __ATOMIC_SEQ_CST))
 		phase_wait(log, write_lines(log));
 	while (write_lines(log) == PHASE_NAP)
@@ -148,6 +191,7 @@ struct access_log *access_log_create(struct board *board, unsigned slot, uint64_
 	log = mem_zalloc(sizeof(*log));
 	log->ring = log_ring_of(board, slot);
 	log->counters = counters;
+	log->worker_pidfd = -1;
 	log->full_limit.per_second = log->write_limit.per_second = 1;
 	rc = writer_start(log);
 	if (rc == 0)
@@ -181,6 +225,12 @@ void access_log_write(struct access_log *log, const struct access_record *record
 	phase = __atomic_load_n(&log->phase, __ATOMIC_RELAXED);
 	if (phase == PHASE_IDLE || (phase == PHASE_NAP && log_ring_is_half_full(log->ring)))
 		phase_wake(log);
+}
+
+void access_log_follow_descriptors(struct access_log *log)
+{
+	if (log)
+		__atomic_store_n(&log->is_replaced, true, __ATOMIC_RELEASE);
 }
 
 void access_log_destroy(struct access_log *log)

@@ -35,14 +35,17 @@ size_t access_log_format(const struct access_record *record, char out[ACCESS_LIN
 
 struct access_log;
 
-/* Lines go to PROCESS_FD_ACCESS_LOG, whatever file is behind that number at the
- * moment.  `slot` and `counters` (its row) are this worker's.  NULL: no such
- * descriptor was inherited (no access log is configured), or the thread could
- * not be started, which is logged. */
+/* Lines go to PROCESS_FD_ACCESS_LOG.  `slot` and `counters` (its row) are this
+ * worker's.  NULL: no such descriptor was inherited (no access log is configured),
+ * or the thread could not be started, which is logged. */
 struct access_log *access_log_create(struct board *board, unsigned slot, uint64_t *counters);
 
 /* Never blocks; a line that finds no room is counted as dropped.  NULL: nothing. */
 void access_log_write(struct access_log *log, const struct access_record *record);
+
+/* To be called when descriptors 1 and PROCESS_FD_ACCESS_LOG have been replaced.
+ * NULL: nothing. */
+void access_log_follow_descriptors(struct access_log *log);
 
 /* Writes what is left, for at most a second; the rest stays on the board, where
  * the master takes it from.  NULL is allowed. */

@@ -50,14 +50,10 @@ static bool remove_listed(struct http_head *head, bool is_request)
 
 static bool strip(struct http_head *head, bool is_request)
 {
-	unsigned kept = 0;
-
 	if (!remove_listed(head, is_request))
 		return false;
-	for (unsigned i = 0; i < head->count; i++)
-		if (!is_one_of(head->fields[i].name, hop_by_hop, COUNT(hop_by_hop)))
-			head->fields[kept++] = head->fields[i];
-	head->count = kept;
+	for (size_t i = 0; i < COUNT(hop_by_hop); i++)
+		http_head_remove(head, hop_by_hop[i]);
 	if (head->body != BODY_CHUNKED)
 		http_head_remove(head, STR("Trailer"));
 	return true;

@@ -64,25 +64,10 @@ static size_t put_rune(struct quoted *out, const char *p, size_t left)
 	return n;
 }
 
-/* True if any of eight bytes is not plain. */
-static bool any_needs_care(uint64_t eight)
-{
-	const uint64_t ones = 0x0101010101010101ull, tops = 0x80 * ones;
-	uint64_t quotes = eight ^ '"' * ones, slashes = eight ^ '\\' * ones;
-
-	return ((eight - 0x20 * ones) | (quotes - ones) | (slashes - ones) | (eight + ones) |
-		eight) & tops;
-}
-
 static size_t plain_run(const char *p, size_t left)
 {
 	size_t n = 0;
 
-	for (uint64_t eight; left - n >= sizeof(eight); n += sizeof(eight)) {
-		memcpy(&eight, p + n, sizeof(eight));
-		if (any_needs_care(eight))
-			break;
-	}
 	while (n < left && need[(unsigned char)p[n]] == PLAIN)
 		n++;
 	return n;
@@ -101,7 +86,51 @@ static void put_run(struct quoted *out, const char *p, size_t n)
 	out->next += n;
 }
 
-void quote_text(struct quoted *out, struct str text)
+/* Not zero if any of eight bytes is not plain. */
+static inline uint64_t needs_care(uint64_t eight)
+{
+	const uint64_t ones = 0x0101010101010101ull, tops = 0x80 * ones;
+	uint64_t quotes = eight ^ '"' * ones, slashes = eight ^ '\\' * ones;
+
+	return ((eight - 0x20 * ones) | (quotes - ones) | (slashes - ones) | (eight + ones) |
+		eight) & tops;
+}
+
+static inline uint64_t copy_eight(char *to, const char *from)
+{
+	uint64_t eight;
+
+	memcpy(&eight, from, sizeof(eight));
+	memcpy(to, &eight, sizeof(eight));
+	return eight;
+}
+
+/* Up to seven bytes. */
+static inline uint64_t copy_few(char *to, const char *from, size_t n)
+{
+	uint64_t few = 'a' * 0x0101010101010101ull;
+
+	for (size_t i = 0; i < n; i++) {
+		few = few << 8 | (unsigned char)from[i];
+		to[i] = from[i];
+	}
+	return few;
+}
+
+/* True if all was plain; else what was copied is of no use. */
+static bool copy_if_plain(char *to, const char *from, size_t n)
+{
+	uint64_t care = 0;
+
+	if (n < 8)
+		return !needs_care(copy_few(to, from, n));
+	for (size_t i = 0; i + 8 < n; i += 8)
+		care |= needs_care(copy_eight(to + i, from + i));
+	care |= needs_care(copy_eight(to + n - 8, from + n - 8));
+	return !care;
+}
+
+static __attribute__((cold, noinline)) void quote_with_care(struct quoted *out, struct str text)
 {
 	size_t at = 0;
 
@@ -124,4 +153,13 @@ void quote_text(struct quoted *out, struct str text)
 			put_hex(out, 'x', 2, c);
 		at++;
 	}
+}
+
+void quote_text(struct quoted *out, struct str text)
+{
+	if (text.len <= (size_t)(out->end - out->next) && !out->is_full &&
+	    copy_if_plain(out->next, text.p, text.len))
+		out->next += text.len;
+	else
+		quote_with_care(out, text);
 }

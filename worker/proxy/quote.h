@@ -16,7 +16,7 @@ struct quoted {
 };
 
 /* Appends the bytes as they are, all or none. */
-static inline __attribute__((always_inline)) void quoted_put(struct quoted *out, struct str bytes)
+static inline void quoted_put(struct quoted *out, struct str bytes)
 {
 	if (__builtin_expect(out->is_full, 0) || bytes.len > (size_t)(out->end - out->next)) {
 		out->is_full = true;

@@ -48,28 +48,13 @@ static int64_t router_ns(const struct exchange *x, uint64_t elapsed_ns)
 	return elapsed_ns > app_ns ? (int64_t)(elapsed_ns - app_ns) : 0;
 }
 
-/* One pass for all; the first of each name counts, of X-Forwarded-For all. */
+/* The first of each name counts, of X-Forwarded-For all. */
 static void take_request_fields(struct access_record *record, const struct http_head *request)
 {
-	const struct {
-		struct str name, *value;
-	} wanted[] = {
-		{ STR("Referer"), &record->referer },
-		{ STR("User-Agent"), &record->user_agent },
-		{ STR("X-Forwarded-Proto"), &record->forwarded_proto },
-		{ STR("X-Forwarded-For"), &record->forwarded_for },
-	};
-	bool is_repeated = false;
-
-	for (unsigned i = 0; i < request->count; i++)
-		for (unsigned w = 0; w < 4; w++)
-			if (str_equal_nocase(request->fields[i].name, wanted[w].name)) {
-				is_repeated = is_repeated || (w == 3 && wanted[w].value->p);
-				if (!wanted[w].value->p)
-					*wanted[w].value = request->fields[i].value;
-			}
-	if (is_repeated)
-		record->forwarded_for = http_head_join(request, STR("X-Forwarded-For"));
+	record->referer = http_head_find(request, STR("Referer"));
+	record->user_agent = http_head_find(request, STR("User-Agent"));
+	record->forwarded_proto = http_head_find(request, STR("X-Forwarded-Proto"));
+	record->forwarded_for = http_head_join(request, STR("X-Forwarded-For"));
 }
 
 static void write_line(struct exchange *x, unsigned status)

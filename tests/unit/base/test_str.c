@@ -32,6 +32,25 @@ static void texts_compare_and_are_cut(void **state)
 	assert_true(str_equal(str_trim(STR(" \t")), STR("")));
 }
 
+static void case_is_ignored_for_letters_only(void **state)
+{
+	char a[17] = "sixteen bytes...", b[17] = "SIXTEEN BYTES...";
+
+	(void)state;
+	for (int x = 0; x < 256; x++)
+		for (int y = 0; y < 256; y++)
+			for (size_t at = 0; at < 16; at += 5) {
+				char old_a = a[at], old_b = b[at];
+
+				a[at] = (char)x;
+				b[at] = (char)y;
+				assert_int_equal(str_same_nocase(a, b, 16),
+						 ascii_lower((char)x) == ascii_lower((char)y));
+				a[at] = old_a;
+				b[at] = old_b;
+			}
+}
+
 static void lists_are_walked_and_searched(void **state)
 {
 	struct str rest = STR("a, b ,,c"), item;
@@ -104,6 +123,7 @@ static void an_arena_begins_in_the_block_it_was_lent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(case_is_ignored_for_letters_only),
 		cmocka_unit_test(texts_compare_and_are_cut),
 		cmocka_unit_test(lists_are_walked_and_searched),
 		cmocka_unit_test(numbers_are_digits_and_nothing_else),

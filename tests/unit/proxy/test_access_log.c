@@ -294,6 +294,7 @@ static void a_replaced_descriptor_is_written_from_then_on(void **state)
 	assert_int_equal(lines_soon_in(w->path, 1), 1);
 	memcpy(old, w->path, sizeof(old));
 	open_file(w);
+	access_log_follow_descriptors(log);
 	access_log_write(log, &record);
 	assert_int_equal(lines_soon_in(w->path, 1), 1);
 	access_log_destroy(log);
@@ -317,6 +318,7 @@ static void a_full_disk_keeps_the_lines_and_counts_what_no_longer_fits(void **st
 	usleep(20000);
 	assert_true(w->counters[COUNTER_access_log_dropped] > 0);
 	open_file(w);                          /* somebody made room */
+	access_log_follow_descriptors(log);
 	assert_int_equal(lines_soon_in(w->path, w->counters[COUNTER_access_log_lines]),
 			 w->counters[COUNTER_access_log_lines]);
 	access_log_destroy(log);

@@ -4,9 +4,6 @@
  */
 #include "tests/unit/fixture/shm_table.h"
 
-#include <jansson.h>
-
-#include "registrar/greeting.h"
 #include "registrar/prune.h"
 #include "shm/counters.h"
 
@@ -111,24 +108,6 @@ static void a_report_about_a_plain_endpoint_or_none_removes_nothing(void **state
 	shm_table_assert_sound(t);
 }
 
-static void the_greeting_is_what_emitters_read(void **state)
-{
-	char text[GREETING_SIZE];
-	json_t *root;
-
-	(void)state;
-	greeting_make(&settings, text);
-	root = json_loads(text, 0, NULL);
-	assert_non_null(root);
-	assert_int_equal(json_integer_value(json_object_get(root,
-				"minimumRegisterIntervalInSeconds")), 20);
-	assert_int_equal(json_integer_value(json_object_get(root,
-				"pruneThresholdInSeconds")), 120);
-	assert_int_equal(json_array_size(json_object_get(root, "hosts")), 1);
-	assert_true(str_has_prefix(str_of(json_string_value(json_object_get(root, "id"))), STR("3-")));
-	json_decref(root);
-}
-
 int main(void)
 {
 #define ON_TABLE(test) cmocka_unit_test_setup_teardown(test, shm_table_setup, shm_table_teardown)
@@ -137,7 +116,6 @@ int main(void)
 		ON_TABLE(nothing_leaves_while_the_feed_is_away_and_a_lifetime_after),
 		ON_TABLE(a_gap_in_the_feed_gives_everybody_a_lifetime),
 		ON_TABLE(a_report_about_a_plain_endpoint_or_none_removes_nothing),
-		cmocka_unit_test(the_greeting_is_what_emitters_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

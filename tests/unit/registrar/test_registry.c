@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 
-#include "registrar/handles.h"
 #include "registrar/message.h"
 #include "registrar/registry.h"
 #include "shm/counters.h"
@@ -123,29 +122,6 @@ static void a_heartbeat_of_many_uris_is_not_parsed(void **state)
 	registry_destroy(r);
 }
 
-/* Messages that fall into one set do not push each other out for ever. */
-static void messages_that_share_a_set_are_all_known(void **state)
-{
-	struct handles *handles = handles_create(8);
-	char text[16];
-
-	(void)state;
-	for (int round = 0; round < 3; round++)
-		for (int i = 0; i < 8; i++) {
-			struct str name = { text, (size_t)snprintf(text, sizeof(text), "%d", i) };
-			struct known_message *known = handles_find(handles, name);
-
-			assert_int_equal(known->count, round ? 1 : 0);
-			if (!round) {
-				known_reserve(known, 1);
-				known->count = 1;
-			}
-		}
-	assert_int_equal(handles_find(handles, STR("9"))->count, 0);     /* takes the oldest place */
-	assert_int_equal(handles_find(handles, STR("7"))->count, 1);
-	handles_destroy(handles);
-}
-
 static void a_message_whose_uris_are_all_refused_is_no_update(void **state)
 {
 	struct shm_table *t = *state;
@@ -156,6 +132,25 @@ static void a_message_whose_uris_are_all_refused_is_no_update(void **state)
 	assert_int_equal(board_fact(t->board, FACT_LAST_UPDATE_MS), 0);
 	registry_register(r, STR(MESSAGE), 5);
 	assert_int_not_equal(board_fact(t->board, FACT_LAST_UPDATE_MS), 0);
+	registry_destroy(r);
+}
+
+/* Spec control 1.3: no route, no error, no sign of life of the feed. */
+static void an_empty_list_of_uris_changes_and_counts_nothing(void **state)
+{
+	static const char *const texts[] = {
+		"null", "{\"uris\":null}", "{\"host\":\"h\",\"port\":1,\"uris\":[]}",
+	};
+	struct shm_table *t = *state;
+	uint64_t counters[COUNTER_COUNT] = { 0 }, none[COUNTER_COUNT] = { 0 };
+	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		registry_register(r, str_of(texts[i]), 5);
+		registry_unregister(r, str_of(texts[i]));
+	}
+	assert_memory_equal(counters, none, sizeof(none));
+	assert_int_equal(board_fact(t->board, FACT_LAST_UPDATE_MS), 0);
 	registry_destroy(r);
 }
 
@@ -189,21 +184,97 @@ static void only_our_shard_is_taken(void **state)
 	}
 }
 
-/* Another instance took over the address: the old one's farewell is not for it (W12). */
-static void an_unregister_of_another_instance_removes_nothing(void **state)
+struct farewell {
+	const char *registered, *unregistered;
+	bool is_left;                 /* the endpoint, after that */
+};
+
+static void assert_farewell(struct shm_table *t, const struct farewell *f)
 {
-	struct shm_table *t = *state;
 	uint64_t counters[COUNTER_COUNT] = { 0 };
 	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
 	struct endpoint endpoint;
+	char text[256];
 	uint32_t seen;
+	bool is_there;
 
-#define OF_INSTANCE(id) "{\"host\":\"h\",\"port\":1,\"uris\":[\"w.example\"],\"private_instance_id\":\"" id "\"}"
-	registry_register(r, STR(OF_INSTANCE("new")), 1);
-	registry_unregister(r, STR(OF_INSTANCE("old")));
-	assert_true(shm_table_entry(t, "w.example", 0, &endpoint, &seen));
-	registry_unregister(r, STR(OF_INSTANCE("new")));
-	assert_false(shm_table_entry(t, "w.example", 0, &endpoint, &seen));
+	snprintf(text, sizeof(text), "{\"uris\":[\"w.example\"],%s}", f->registered);
+	registry_register(r, str_of(text), 1);
+	assert_int_equal(counters[COUNTER_registry_message_added], 1);
+	snprintf(text, sizeof(text), "{\"uris\":[\"w.example\"],%s}", f->unregistered);
+	registry_unregister(r, str_of(text));
+	is_there = shm_table_entry(t, "w.example", 0, &endpoint, &seen);
+	if (is_there != f->is_left)
+		fail_msg("%s %s %s", f->unregistered, is_there ? "left" : "removed", f->registered);
+	assert_int_equal(counters[COUNTER_registry_message_removed], !is_there);
+	snprintf(text, sizeof(text), "{\"uris\":[\"w.example\"],%s}", f->registered);
+	registry_unregister(r, str_of(text));
+	registry_destroy(r);
+}
+
+/* Another instance took over the address: the old one's farewell is not for it (W12). */
+static void an_unregister_of_another_instance_removes_nothing(void **state)
+{
+#define OF_INSTANCE(id) "\"host\":\"h\",\"port\":1,\"private_instance_id\":\"" id "\""
+	static const struct farewell cases[] = {
+		{ OF_INSTANCE("new"), OF_INSTANCE("new"), false },
+		{ OF_INSTANCE("new"), OF_INSTANCE("old"), true  },
+		{ OF_INSTANCE("new"), OF_INSTANCE("New"), true  },
+		{ OF_INSTANCE("new"), OF_INSTANCE(""),    false },
+		{ OF_INSTANCE(""),    OF_INSTANCE("old"), false },
+		{ OF_INSTANCE(""),    OF_INSTANCE(""),    false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_farewell(*state, &cases[i]);
+}
+
+/* Only host and effective port count: what else changed since does not matter. */
+static void an_unregister_names_an_endpoint_by_its_address(void **state)
+{
+	static const struct farewell cases[] = {
+#define AT(rest) "\"host\":\"10.0.0.1\"," rest
+		{ AT("\"port\":80"),                    AT("\"port\":80,\"app\":\"x\""),  false },
+		{ AT("\"port\":80"),                    AT("\"port\":81"),                true  },
+		{ AT("\"port\":80"),                    "\"host\":\"10.0.0.2\",\"port\":80", true },
+		{ AT("\"port\":80,\"tls_port\":443"),   AT("\"port\":80"),                true  },
+		{ AT("\"port\":80,\"tls_port\":443"),   AT("\"tls_port\":443"),           false },
+		{ AT("\"tls_port\":443"),               AT("\"port\":443"),               false },
+		{ AT("\"port\":80,\"tags\":{}"),        AT("\"port\":80,\"protocol\":\"http2\""), false },
+		{ "\"host\":\"Name\",\"port\":80",      "\"host\":\"name\",\"port\":80", true  },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_farewell(*state, &cases[i]);
+	shm_table_assert_sound(*state);
+}
+
+/* The path is no place for a wildcard, and a dot behind the host is none (W10). */
+static void a_registered_uri_is_reached_by_its_host_and_path_only(void **state)
+{
+	static const struct { const char *host, *path, *key; } cases[] = {
+		{ "A.Example",    "/V1/x",                "a.example/v1" },
+		{ "a.example.",   "/v1?q",                "a.example/v1" },
+		{ "a.example:80", "/v1",                  "a.example/v1" },
+		{ "a.example",    "/v10",                 "" },
+		{ "x.w.example",  "/",                    "*.w.example" },
+		{ "x.w.example.", "/",                    "*.w.example" },
+		{ "attacker",     "/x.w.example/",        "" },
+		{ "attacker",     "/x.a.example/v1",      "" },
+		{ "w.example",    "/",                    "" },
+	};
+	struct shm_table *t = *state;
+	uint64_t counters[COUNTER_COUNT] = { 0 };
+	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
+	char key[256];
+
+	registry_register(r, STR("{\"host\":\"h\",\"port\":1,"
+				 "\"uris\":[\"/a.Example./V1/?x\",\"*.W.example\"]}"), 1);
+	assert_int_equal(counters[COUNTER_registry_message_added], 2);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		shm_table_find(t, cases[i].host, cases[i].path, key, sizeof(key));
+		assert_string_equal(key, cases[i].key);
+	}
 	registry_destroy(r);
 }
 
@@ -213,13 +284,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_message_is_read_leniently),
 		cmocka_unit_test(a_wrong_vital_field_refuses_the_message),
-		cmocka_unit_test(messages_that_share_a_set_are_all_known),
 		ON_TABLE(a_repeated_message_is_refreshed_and_an_unregister_removes),
 		ON_TABLE(other_wrong_fields_are_left_out_and_counted),
 		ON_TABLE(a_heartbeat_of_many_uris_is_not_parsed),
 		ON_TABLE(a_message_whose_uris_are_all_refused_is_no_update),
+		ON_TABLE(an_empty_list_of_uris_changes_and_counts_nothing),
 		ON_TABLE(only_our_shard_is_taken),
 		ON_TABLE(an_unregister_of_another_instance_removes_nothing),
+		ON_TABLE(an_unregister_names_an_endpoint_by_its_address),
+		ON_TABLE(a_registered_uri_is_reached_by_its_host_and_path_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,7 +46,7 @@ static void *read_for_a_while(void *context)
 			for (unsigned i = 0; !inst && i < route_capacity(route); i++)
 				inst = route_entry(reader, route, i, NULL);
 		if (inst && inst_copy(inst, copy)) {
-			r->found++;
+			__atomic_fetch_add(&r->found, 1, __ATOMIC_RELAXED);
 			r->wrong += !str_equal(copy->instance_id, str_of(id));
 			live_begin(r->t->board, copy->row, r->slot);
 		}
@@ -78,6 +78,15 @@ static void change(struct shm_table *t, unsigned i)
 	free(in);
 }
 
+/* A reader may not have had a turn on the processor yet. */
+static bool have_all_found(struct reading *readings)
+{
+	for (unsigned i = 0; i < READERS; i++)
+		if (!__atomic_load_n(&readings[i].found, __ATOMIC_RELAXED))
+			return false;
+	return true;
+}
+
 static void readers_never_see_a_block_that_is_reused(void **state)
 {
 	struct shm_table *t = *state;
@@ -91,7 +100,7 @@ static void readers_never_see_a_block_that_is_reused(void **state)
 		readings[i] = (struct reading){ t, SLOT_WORKER + i, 0, 0, &stop };
 		pthread_create(&threads[i], NULL, read_for_a_while, &readings[i]);
 	}
-	for (unsigned i = 0; i < CHANGES; i++) {
+	for (unsigned i = 0; i < CHANGES || (!have_all_found(readings) && i < 1000 * CHANGES); i++) {
 		change(t, i);
 		if (i % 8 == 0)
 			route_writer_tick(t->writer, clock_ms());

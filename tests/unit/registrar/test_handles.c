@@ -1,0 +1,273 @@
+/*
+ * tests/unit/registrar/test_handles.c - heartbeats recognised by their bytes: which
+ * message is known, which makes room, and what is parsed again.
+ */
+#include "tests/unit/fixture/shm_table.h"
+
+#include <stdio.h>
+
+#include "registrar/handles.h"
+#include "registrar/registry.h"
+#include "shm/counters.h"
+
+#define ONE_SET 8
+
+static struct handles *handles;
+
+static int create_one_set(void **state)
+{
+	(void)state;
+	handles = handles_create(ONE_SET);
+	return 0;
+}
+
+static int destroy(void **state)
+{
+	(void)state;
+	handles_destroy(handles);
+	return 0;
+}
+
+static struct str numbered(char text[16], unsigned number)
+{
+	return (struct str){ text, (size_t)snprintf(text, 16, "message %u", number) };
+}
+
+/* As the registry does after it put every URI of the message into the table. */
+static struct known_message *remember(struct str payload, uint32_t count, uint64_t serial)
+{
+	struct known_message *known = handles_find(handles, payload);
+	struct route_handle *places = known_reserve(known, count);
+
+	for (uint32_t i = 0; i < count; i++)
+		places[i] = (struct route_handle){ .route_hash = i, .serial = serial };
+	known->count = count;
+	return known;
+}
+
+static bool is_known(struct str payload)
+{
+	return handles_find(handles, payload)->count > 0;
+}
+
+static void a_repeated_message_gives_back_its_handles(void **state)
+{
+	char copy[] = "a message";
+	struct known_message *known;
+
+	(void)state;
+	assert_int_equal(handles_find(handles, STR("a message"))->count, 0);
+	remember(STR("a message"), 1, 7);
+	known = handles_find(handles, str_of(copy));
+	assert_int_equal(known->count, 1);
+	assert_true(known_handles(known)->serial == 7);
+	assert_ptr_equal(handles_find(handles, str_of(copy)), known);
+}
+
+static void a_message_that_was_only_looked_for_is_not_known(void **state)
+{
+	char text[16];
+
+	(void)state;
+	for (unsigned round = 0; round < 3; round++)
+		for (unsigned i = 0; i < ONE_SET; i++)
+			assert_false(is_known(numbered(text, i)));
+}
+
+static void any_change_makes_another_message(void **state)
+{
+	static const struct str others[] = {
+		STR_INIT(""), STR_INIT("{\"port\":8}"), STR_INIT("{\"port\":81}"),
+		STR_INIT("{\"port\":80} "), STR_INIT(" {\"port\":80}"), STR_INIT("{\"port\":80}\0"),
+		STR_INIT("{\"Port\":80}"), STR_INIT("{\"port\":80"), STR_INIT("{\"port\":08}"),
+	};
+
+	(void)state;
+	remember(STR("{\"port\":80}"), 1, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		if (is_known(others[i]))
+			fail_msg("\"%s\" is taken for another message", others[i].p);
+		assert_true(is_known(STR("{\"port\":80}")));
+	}
+}
+
+static void a_message_of_many_uris_keeps_every_handle(void **state)
+{
+	struct known_message *known;
+
+	(void)state;
+	remember(STR("many"), 1000, 5);
+	known = handles_find(handles, STR("many"));
+	assert_int_equal(known->count, 1000);
+	for (uint32_t i = 0; i < 1000; i++)
+		assert_true(known_handles(known)[i].route_hash == i);
+	known = remember(STR("many"), 1, 6);          /* it was parsed again, and became short */
+	assert_int_equal(known->count, 1);
+	assert_ptr_equal(known_handles(known), &known->one);
+	assert_true(known->one.serial == 6);
+	known = remember(STR("many"), 2, 7);
+	assert_true(known_handles(known)[1].serial == 7);
+}
+
+static void a_forgotten_message_is_parsed_again_and_can_be_known_again(void **state)
+{
+	static const uint32_t counts[] = { 1, 50 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		known_forget(remember(STR("x"), counts[i], 1));
+		assert_false(is_known(STR("x")));
+		known_forget(handles_find(handles, STR("x")));       /* twice is not worse */
+		remember(STR("x"), counts[i], 2);
+		assert_true(known_handles(handles_find(handles, STR("x")))[0].serial == 2);
+	}
+}
+
+static void messages_that_share_a_set_are_all_known(void **state)
+{
+	char text[16];
+
+	(void)state;
+	for (unsigned i = 0; i < ONE_SET; i++)
+		remember(numbered(text, i), 1 + i % 2, i);
+	for (unsigned i = 0; i < ONE_SET; i++) {
+		struct known_message *known = handles_find(handles, numbered(text, i));
+
+		assert_int_equal(known->count, 1 + i % 2);
+		assert_true(known_handles(known)->serial == i);
+	}
+}
+
+static void the_message_not_repeated_for_longest_makes_room(void **state)
+{
+	char text[16];
+
+	(void)state;
+	for (unsigned i = 0; i < ONE_SET; i++)
+		remember(numbered(text, i), 100, i);
+	assert_true(is_known(numbered(text, 0)));     /* now 1 is the oldest */
+	remember(numbered(text, 8), 1, 8);
+	for (unsigned i = 0; i <= ONE_SET; i++)
+		if (i != 1)
+			assert_true(is_known(numbered(text, i)));
+	assert_false(is_known(numbered(text, 1)));
+	remember(numbered(text, 1), 1, 1);            /* in the place of 0, repeated before the rest */
+	assert_false(is_known(numbered(text, 0)));
+}
+
+static void of_messages_that_never_repeat_the_newest_are_known(void **state)
+{
+	char text[16];
+
+	(void)state;
+	for (unsigned i = 0; i < 5 * ONE_SET; i++)
+		remember(numbered(text, i), 1, i);
+	for (unsigned i = 4 * ONE_SET; i < 5 * ONE_SET; i++)
+		assert_true(is_known(numbered(text, i)));
+}
+
+static void a_free_place_is_taken_before_a_known_message(void **state)
+{
+	char text[16];
+
+	(void)state;
+	for (unsigned i = 0; i < ONE_SET; i++)
+		remember(numbered(text, i), 1, i);
+	known_forget(handles_find(handles, numbered(text, 5)));
+	remember(numbered(text, 9), 1, 9);
+	for (unsigned i = 0; i < ONE_SET; i++)
+		if (i != 5)
+			assert_true(is_known(numbered(text, i)));
+	assert_true(is_known(numbered(text, 9)));
+}
+
+/* Four thousand million finds are a few days of a large platform. */
+static void age_is_right_when_the_count_of_finds_starts_again(void **state)
+{
+	struct known_message *known[ONE_SET];
+	char text[16];
+
+	(void)state;
+	for (unsigned i = 0; i < ONE_SET; i++)
+		known[i] = remember(numbered(text, i), 1, i);
+	for (unsigned i = 0; i < 4; i++)
+		known[i]->used = UINT32_MAX - i;      /* before the count began anew: 3 is the oldest */
+	remember(numbered(text, 8), 1, 8);
+	for (unsigned i = 0; i < ONE_SET; i++)
+		assert_int_equal(known[i]->one.serial, i == 3 ? 8 : i);
+}
+
+/* Half a hash in common is no reason to take one message for the other. */
+static void both_halves_of_the_hash_must_match(void **state)
+{
+	(void)state;
+	for (unsigned half = 0; half < 2; half++) {
+		remember(STR("mine"), 1, 1)->hash[half] ^= 1;
+		assert_false(is_known(STR("mine")));
+		remember(STR("mine"), 1, 2);
+		assert_true(handles_find(handles, STR("mine"))->one.serial == 2);
+	}
+}
+
+static void many_messages_fit_into_many_sets(void **state)
+{
+	char text[16];
+
+	(void)state;
+	handles_destroy(handles);
+	handles = handles_create(4096);
+	for (unsigned round = 0; round < 2; round++)
+		for (unsigned i = 0; i < 200; i++) {
+			assert_int_equal(is_known(numbered(text, i)), round);
+			if (!round)
+				remember(numbered(text, i), 1, i);
+		}
+}
+
+#define THREE "{\"host\":\"10.0.0.1\",\"port\":80,\"uris\":[\"a.example\",\"b.example\",\"c.example\"]}"
+
+/* A handle that leads nowhere any more costs one parse, not a route. */
+static void a_heartbeat_whose_route_is_gone_registers_it_again(void **state)
+{
+	static struct registrar_settings settings = { .droplet_stale_threshold_ms = 120000 };
+	struct shm_table *t = *state;
+	uint64_t counters[COUNTER_COUNT] = { 0 };
+	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
+	struct endpoint endpoint;
+	uint32_t seen;
+
+	registry_register(r, STR(THREE), 5);
+	assert_int_equal(shm_table_unregister(t, "b.example", "10.0.0.1:80"), 0);
+	registry_register(r, STR(THREE), 6);
+	assert_int_equal(counters[COUNTER_registry_message_refreshed], 0);
+	assert_int_equal(counters[COUNTER_registry_message_added], 4);
+	registry_register(r, STR(THREE), 7);
+	assert_int_equal(counters[COUNTER_registry_message_refreshed], 1);
+	assert_true(shm_table_entry(t, "b.example", 0, &endpoint, &seen));
+	assert_int_equal(seen, 7);
+	shm_table_assert_sound(t);
+	registry_destroy(r);
+}
+
+int main(void)
+{
+#define ON_SET(test) cmocka_unit_test_setup_teardown(test, create_one_set, destroy)
+#define ON_TABLE(test) cmocka_unit_test_setup_teardown(test, shm_table_setup, shm_table_teardown)
+	const struct CMUnitTest tests[] = {
+		ON_SET(a_repeated_message_gives_back_its_handles),
+		ON_SET(a_message_that_was_only_looked_for_is_not_known),
+		ON_SET(any_change_makes_another_message),
+		ON_SET(a_message_of_many_uris_keeps_every_handle),
+		ON_SET(a_forgotten_message_is_parsed_again_and_can_be_known_again),
+		ON_SET(messages_that_share_a_set_are_all_known),
+		ON_SET(the_message_not_repeated_for_longest_makes_room),
+		ON_SET(of_messages_that_never_repeat_the_newest_are_known),
+		ON_SET(a_free_place_is_taken_before_a_known_message),
+		ON_SET(age_is_right_when_the_count_of_finds_starts_again),
+		ON_SET(both_halves_of_the_hash_must_match),
+		ON_SET(many_messages_fit_into_many_sets),
+		ON_TABLE(a_heartbeat_whose_route_is_gone_registers_it_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
