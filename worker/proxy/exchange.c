@@ -169,9 +169,15 @@ static enum step x_pick(struct exchange *x)
 	return ADVANCE;
 }
 
+/* A chunked body has an end to send, also when an earlier attempt found it empty. */
+static bool has_body_to_send(const struct exchange *x)
+{
+	return x->request.body == BODY_CHUNKED || stream_body_left(x->down) || x->upload.bytes;
+}
+
 static enum step x_connect(struct exchange *x)
 {
-	bool has_body = stream_body_left(x->down) || x->upload.bytes;
+	bool has_body = has_body_to_send(x);
 	enum io io;
 	enum failure failure = upstream_open(x->proxy->upstream, &x->endpoint, &x->task,
 					     &x->attempt, &io);
@@ -216,6 +222,7 @@ static enum step forward_interim(struct exchange *x)
 		if (!x->expects_continue)
 			return ADVANCE;
 		x->expects_continue = false;
+		x->timed_state = X_STATES;    /* the second for the 100 is over */
 	}
 	steps_interim(x);
 	if (stream_send_head(x->down, &x->response, false) == IO_ERROR)

@@ -12,7 +12,8 @@ static const char *const forbidden[] = {
 	"Transfer-Encoding", "Upgrade",
 };
 
-static enum io end_with_trailers(struct stream *from, struct stream *to, struct arena *arena)
+static enum io end_with_trailers(struct relay *relay, struct stream *from, struct stream *to,
+				 struct arena *arena)
 {
 	struct http_head trailers;
 	enum io io;
@@ -21,6 +22,8 @@ static enum io end_with_trailers(struct stream *from, struct stream *to, struct 
 	io = stream_recv_trailers(from, &trailers);
 	if (io != IO_OK)
 		return io;
+	if (relay->replay)
+		replay_lose(relay->replay);   /* another attempt would go without them */
 	for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++)
 		http_head_remove(&trailers, str_of(forbidden[i]));
 	return stream_send_trailers(to, &trailers);
@@ -39,7 +42,7 @@ static enum relay_result finish(struct relay *relay, struct stream *from, struct
 	enum io io;
 
 	if (stream_has_trailers(from))
-		io = end_with_trailers(from, to, arena);
+		io = end_with_trailers(relay, from, to, arena);
 	else
 		io = stream_send_body(to, STR_NONE, true, &taken);
 	if (stream_failure(from))

@@ -32,13 +32,18 @@ static void make_room(struct replay *replay, size_t needed)
 	replay->room = room;
 }
 
+void replay_lose(struct replay *replay)
+{
+	replay->is_lost = true;
+	replay_fini(replay);
+}
+
 void replay_record(struct replay *replay, struct str bytes)
 {
 	if (replay->is_lost || !bytes.len)
 		return;
 	if (replay->len + bytes.len > replay->limit) {
-		replay->is_lost = true;
-		replay_fini(replay);
+		replay_lose(replay);
 		return;
 	}
 	make_room(replay, replay->len + bytes.len);

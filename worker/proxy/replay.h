@@ -22,6 +22,9 @@ void replay_fini(struct replay *replay);
 /* These bytes were taken from the client. */
 void replay_record(struct replay *replay, struct str bytes);
 
+/* Something was taken from the client that no record can hold. */
+void replay_lose(struct replay *replay);
+
 /* What this attempt must send before anything new. */
 static inline struct str replay_unsent(const struct replay *replay)
 {

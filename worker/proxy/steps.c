@@ -175,7 +175,8 @@ bool steps_response(struct exchange *x, enum failure *failure)
 
 void steps_interim(struct exchange *x)
 {
-	step_strip_response(&x->response);
+	if (!step_strip_response(&x->response))
+		x->response.count = 0;        /* any of them may be the connection's own */
 	http_head_remove(&x->response, STR("X-Cf-Proxy-Signature"));
 	x->response.minor = 1;
 	x->response.reason = http_status_text(x->response.status, &x->arena);

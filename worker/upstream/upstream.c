@@ -132,6 +132,16 @@ void upstream_close(struct upstream *u, struct attempt *attempt, struct task *ta
 		mux_destroy(mux);
 }
 
+/* We stop before the endpoint does; one that keeps nothing leaves us a moment. */
+static uint64_t idle_ms_for(uint64_t timeout_s)
+{
+	uint64_t ms = timeout_s * 1000;
+
+	if (ms > 2 * KEEP_ALIVE_MARGIN_MS)
+		return ms - KEEP_ALIVE_MARGIN_MS;
+	return ms ? ms / 2 : 1;
+}
+
 void upstream_note_keep_alive(struct attempt *attempt, struct str value)
 {
 	struct str item;
@@ -140,6 +150,5 @@ void upstream_note_keep_alive(struct attempt *attempt, struct str value)
 	while (str_next_item(&value, ',', &item))
 		if (str_has_prefix_nocase(item, STR("timeout=")) &&
 		    str_parse_u64(str_sub(item, 8, STR_REST), &seconds) && seconds < 86400)
-			attempt->idle_ms = seconds * 1000 > 2 * KEEP_ALIVE_MARGIN_MS ?
-				seconds * 1000 - KEEP_ALIVE_MARGIN_MS : seconds * 500;
+			attempt->idle_ms = idle_ms_for(seconds);
 }
