@@ -148,6 +148,10 @@ def test_a_head_at_the_routers_limit_is_a_431_and_the_connection_lives(router, b
         response = client.response()
         assert (response.status, response.header("x-cf-routererror")) == (431, "max-request-size-exceeded")
         assert client.get(HOST).status == 200
+    assert f'"{backend.address}"' in router.wait_for_access_line(' 431 0 0 ')
+    with router.client() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: nobody.example\r\nX: " + b"x" * (MiB - 50) + b"\r\n\r\n")
+        assert client.response().status == 404, "the route is looked for first"
 
 
 # --- sections 5 and 6: what the app sees

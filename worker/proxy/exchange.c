@@ -158,6 +158,10 @@ static enum step x_pick(struct exchange *x)
 		break;
 	}
 	x->is_picked = x->has_endpoint = true;
+	if (x->is_too_large) {
+		steps_refuse_size(x);
+		return ADVANCE;
+	}
 	x->timed_state = X_STATES;    /* every attempt has its own time */
 	x->attempts++;
 	counter_add(x->proxy->counters, COUNTER_attempts, 1);

@@ -46,6 +46,7 @@ struct exchange {
 	bool is_response_begun;       /* a final head went to the client */
 	bool is_picked;               /* `endpoint` counts one more in flight */
 	bool has_endpoint;            /* `endpoint` is of the last attempt */
+	bool is_too_large;            /* the head; said once its route is known */
 	bool is_monitor;              /* asked on a status port: not logged, not counted */
 	bool expects_continue;        /* the client waits for a 100 before its body */
 	bool was_cut;                 /* the client did not get a whole answer */

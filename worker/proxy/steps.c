@@ -59,16 +59,21 @@ static uint64_t request_size(const struct http_head *head)
 	return size;
 }
 
-static bool limit_size(struct exchange *x)
+/* Before more fields are added; the answer comes after the lookup, as Gorouter's. */
+static bool measure_size(struct exchange *x)
 {
 	const struct proxy_settings *settings = x->proxy->settings;
 
-	if (request_size(&x->request) < settings->max_request_header_bytes &&
-	    (!settings->max_request_headers || x->request.count <= settings->max_request_headers))
-		return true;
+	x->is_too_large = request_size(&x->request) >= settings->max_request_header_bytes ||
+			  (settings->max_request_headers &&
+			   x->request.count > settings->max_request_headers);
+	return true;
+}
+
+void steps_refuse_size(struct exchange *x)
+{
 	respond_text(x, 431, STR_NONE);
 	respond_add(x, STR("X-Cf-Routererror"), STR("max-request-size-exceeded"));
-	return false;
 }
 
 /* Go adds what HTTP/1.0 caches understand (spec proxy section 2, last row). */
@@ -80,11 +85,13 @@ static bool mirror_pragma(struct exchange *x)
 	return true;
 }
 
-/* Every request to an app says how long its body is (spec proxy 6.3). */
+/* What has no body says so only where one is usual (spec proxy 6.3). */
 static bool frame_empty_body(struct exchange *x)
 {
 	struct http_head *head = &x->request;
 
+	if (head->body == BODY_LENGTH && !head->content_length)
+		head->body = BODY_NONE;
 	if (head->body != BODY_NONE)
 		return true;
 	head->has_length = str_equal(head->method, STR("POST")) ||
@@ -104,7 +111,7 @@ static const struct {
 	{ "answer-monitor",    step_answer_monitor },
 	{ "check-protocol",    check_protocol },
 	{ "check-host",        check_host },
-	{ "limit-size",        limit_size },
+	{ "measure-size",      measure_size },
 	{ "mirror-pragma",     mirror_pragma },
 	{ "strip-hop-by-hop",  step_strip_hop_by_hop },
 	{ "set-forwarded",     step_set_forwarded },

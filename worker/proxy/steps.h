@@ -11,6 +11,9 @@
 /* True: on to an endpoint.  False: x->state is X_RESPOND. */
 bool steps_request(struct exchange *x);
 
+/* The answer to a request whose head is_too_large. */
+void steps_refuse_size(struct exchange *x);
+
 /* The fields that name the chosen endpoint; for each attempt anew. */
 void steps_attempt(struct exchange *x);
 

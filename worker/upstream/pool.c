@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "counters.h"
 
 #define BUCKETS 1024                  /* a power of two */
 
@@ -20,17 +21,19 @@ struct idle {
 
 struct pool {
 	struct loop *loop;            /* borrowed */
+	uint64_t *counters;           /* borrowed: this worker's row */
 	struct hash_key key;
 	unsigned count, most;
 	struct cds_list_head use_order;       /* last used first */
 	struct cds_list_head buckets[BUCKETS];        /* last used first */
 };
 
-struct pool *pool_create(struct loop *loop, unsigned idle_max)
+struct pool *pool_create(struct loop *loop, uint64_t *counters, unsigned idle_max)
 {
 	struct pool *pool = mem_zalloc(sizeof(*pool));
 
 	pool->loop = loop;
+	pool->counters = counters;
 	pool->key = hash_key_random();
 	pool->most = idle_max;
 	CDS_INIT_LIST_HEAD(&pool->use_order);
@@ -49,6 +52,12 @@ static struct cds_list_head *bucket_of(struct pool *pool, const struct target *t
 	return &pool->buckets[hash_bytes(&pool->key, bytes, sizeof(bytes)) % BUCKETS];
 }
 
+static void change_count(struct pool *pool, int by)
+{
+	pool->count += (unsigned)by;
+	counter_add(pool->counters, COUNTER_upstream_idle, (uint64_t)by);
+}
+
 /* Out of the pool; its mux is the caller's. */
 static struct mux *let_go(struct idle *idle)
 {
@@ -56,7 +65,7 @@ static struct mux *let_go(struct idle *idle)
 
 	cds_list_del(&idle->in_bucket);
 	cds_list_del(&idle->in_use_order);
-	idle->pool->count--;
+	change_count(idle->pool, -1);
 	task_fini(idle->pool->loop, &idle->task);
 	mux_set_owner(mux, NULL);
 	loop_defer_free(idle->pool->loop, idle);
@@ -110,7 +119,7 @@ void pool_add(struct pool *pool, const struct target *target, struct mux *mux, u
 	task_init(&idle->task, idle_run);
 	cds_list_add(&idle->in_bucket, bucket_of(pool, target));
 	cds_list_add(&idle->in_use_order, &pool->use_order);
-	pool->count++;
+	change_count(pool, 1);
 	mux_set_owner(mux, &idle->task);
 	task_set_deadline(pool->loop, &idle->task, loop_now_ms(pool->loop) + idle_ms);
 }

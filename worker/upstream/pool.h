@@ -15,8 +15,8 @@
 
 struct pool;
 
-/* Holds at most idle_max connections, at least one. */
-struct pool *pool_create(struct loop *loop, unsigned idle_max);
+/* Holds at most idle_max connections, at least one.  `counters` is the worker's row. */
+struct pool *pool_create(struct loop *loop, uint64_t *counters, unsigned idle_max);
 
 /* Closes all connections and frees the pool.  NULL is allowed. */
 void pool_destroy(struct pool *pool);

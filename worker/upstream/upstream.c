@@ -27,7 +27,7 @@ struct upstream *upstream_create(struct loop *loop, struct buf_pool *bufs, uint6
 
 	*u = (struct upstream){ .loop = loop, .bufs = bufs, .counters = counters,
 				.settings = settings };
-	u->pool = pool_create(loop, (unsigned)settings->max_idle);
+	u->pool = pool_create(loop, counters, (unsigned)settings->max_idle);
 	u->resolver = resolver_create(loop);
 	return u;
 }

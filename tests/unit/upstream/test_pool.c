@@ -8,6 +8,7 @@
 
 #include "tests/unit/fixture/base_clock.h"
 #include "tests/unit/fixture/net_backend.h"
+#include "counters.h"
 #include "upstream/pool.h"
 
 #define LONG_MS  90000
@@ -21,6 +22,7 @@ struct pool_test {
 	struct task nobody;           /* owns muxes while they connect */
 	struct backend backends[BACKENDS];
 	struct pool *pool;
+	uint64_t counters[COUNTER_COUNT];
 };
 
 /* One connection: our mux and its far end. */
@@ -46,7 +48,7 @@ static int set_up(void **state)
 	backend_open(&t->backends[0], "127.0.0.1");
 	backend_open(&t->backends[1], "127.0.0.1");
 	backend_open(&t->backends[2], "127.0.0.2");
-	t->pool = pool_create(t->loop, 100);
+	t->pool = pool_create(t->loop, t->counters, 100);
 	*state = t;
 	return 0;
 }
@@ -57,8 +59,9 @@ static int tear_down(void **state)
 	uint64_t left;
 
 	pool_destroy(t->pool);
+	left = t->counters[COUNTER_upstream_idle];
 	task_fini(t->loop, &t->nobody);
-	left = buf_pool_used(t->bufs);
+	left += buf_pool_used(t->bufs);
 	buf_pool_destroy(t->bufs);
 	loop_destroy(t->loop);
 	for (int i = 0; i < BACKENDS; i++)
@@ -71,7 +74,7 @@ static int tear_down(void **state)
 static void limit_pool(struct pool_test *t, unsigned idle_max)
 {
 	pool_destroy(t->pool);
-	t->pool = pool_create(t->loop, idle_max);
+	t->pool = pool_create(t->loop, t->counters, idle_max);
 }
 
 static struct target target_of(const struct pool_test *t, unsigned backend)
@@ -139,6 +142,7 @@ static void the_connection_that_was_used_last_is_lent_first(void **state)
 	struct line first = add(t, 0), second = add(t, 0), third = add(t, 0);
 
 	assert_int_equal(pool_count(t->pool), 3);
+	assert_int_equal(t->counters[COUNTER_upstream_idle], 3);
 	assert_ptr_equal(take(t, 0), third.mux);
 	assert_ptr_equal(take(t, 0), second.mux);
 	assert_int_equal(pool_count(t->pool), 1);
