@@ -10,10 +10,9 @@ void http_head_init(struct http_head *head, struct arena *arena)
 	*head = (struct http_head){ .arena = arena, .minor = 1 };
 }
 
-struct http_field *http_head_next(const struct http_head *head, struct str name, unsigned *at)
+__attribute__((noinline))             /* its callers are many, and mostly do without it */
+struct http_field *http_head_scan(const struct http_head *head, struct str name, unsigned *at)
 {
-	if (!(head->names & http_name_bit(name)))
-		return NULL;
 	while (*at < head->count) {
 		struct http_field *field = &head->fields[(*at)++];
 
@@ -21,32 +20,6 @@ struct http_field *http_head_next(const struct http_head *head, struct str name,
 			return field;
 	}
 	return NULL;
-}
-
-struct str http_head_find(const struct http_head *head, struct str name)
-{
-	unsigned at = 0;
-	struct http_field *field = http_head_next(head, name, &at);
-
-	return field ? field->value : STR_NONE;
-}
-
-bool http_head_has(const struct http_head *head, struct str name)
-{
-	unsigned at = 0;
-
-	return http_head_next(head, name, &at) != NULL;
-}
-
-bool http_head_lists(const struct http_head *head, struct str name, struct str token)
-{
-	struct http_field *field;
-	unsigned at = 0;
-
-	while ((field = http_head_next(head, name, &at)) != NULL)
-		if (str_list_has(field->value, token))
-			return true;
-	return false;
 }
 
 static char *append(char *to, struct str s)
@@ -101,7 +74,7 @@ static void remove_from(struct http_head *head, struct str name, unsigned from)
 	head->count = kept;
 }
 
-void http_head_remove(struct http_head *head, struct str name)
+void http_head_remove_all(struct http_head *head, struct str name)
 {
 	unsigned at = 0;
 

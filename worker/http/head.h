@@ -54,16 +54,48 @@ static inline uint64_t http_name_bit(struct str name)
 /* An empty head whose text will live in `arena`. */
 void http_head_init(struct http_head *head, struct arena *arena);
 
+static inline bool http_head_may_have(const struct http_head *head, struct str name)
+{
+	return head->names & http_name_bit(name);
+}
+
 /* The first field of this name from index *at on (start with 0), or NULL; *at
  * moves past it, so that a loop visits all.  ASCII case is ignored. */
-struct http_field *http_head_next(const struct http_head *head, struct str name, unsigned *at);
+struct http_field *http_head_scan(const struct http_head *head, struct str name, unsigned *at);
+static inline struct http_field *http_head_next(const struct http_head *head, struct str name,
+						unsigned *at)
+{
+	return http_head_may_have(head, name) ? http_head_scan(head, name, at) : NULL;
+}
+
+static inline bool http_head_has(const struct http_head *head, struct str name)
+{
+	unsigned at = 0;
+
+	return http_head_next(head, name, &at) != NULL;
+}
 
 /* Value of the first field of this name; an empty str with p NULL if absent. */
-struct str http_head_find(const struct http_head *head, struct str name);
-bool http_head_has(const struct http_head *head, struct str name);
+static inline struct str http_head_find(const struct http_head *head, struct str name)
+{
+	unsigned at = 0;
+	struct http_field *field = http_head_next(head, name, &at);
+
+	return field ? field->value : STR_NONE;
+}
 
 /* True if some field of this name holds the token in its comma list. */
-bool http_head_lists(const struct http_head *head, struct str name, struct str token);
+static inline bool http_head_lists(const struct http_head *head, struct str name,
+				   struct str token)
+{
+	struct http_field *field;
+	unsigned at = 0;
+
+	while ((field = http_head_next(head, name, &at)) != NULL)
+		if (str_list_has(field->value, token))
+			return true;
+	return false;
+}
 
 /* The values of all fields of this name, in order, with ", " between them; p NULL
  * if there is none. */
@@ -74,6 +106,11 @@ void http_head_add(struct http_head *head, struct str name, struct str value);
 
 /* One field of this name with this value: in the place of the first, or at the end. */
 void http_head_set(struct http_head *head, struct str name, struct str value);
-void http_head_remove(struct http_head *head, struct str name);
+void http_head_remove_all(struct http_head *head, struct str name);
+static inline void http_head_remove(struct http_head *head, struct str name)
+{
+	if (http_head_may_have(head, name))
+		http_head_remove_all(head, name);
+}
 
 #endif

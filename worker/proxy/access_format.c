@@ -59,11 +59,23 @@ static inline void put(struct line *l, struct str s)
 	quoted_put(&l->out, s);
 }
 
+/* What is made digit by digit is made in place: copied from elsewhere, it would be
+ * read before its bytes have left the processor. */
+#define NUMBER_ROOM 32
+static char *room_for_number(struct line *l)
+{
+	if (!l->out.is_full && l->out.end - l->out.next >= NUMBER_ROOM)
+		return l->out.next;
+	l->out.is_full = true;
+	return NULL;
+}
+
 static void put_number(struct line *l, uint64_t value)
 {
-	char digits[20];
+	char *at = room_for_number(l);
 
-	put(l, (struct str){ digits, u64_format(value, digits) });
+	if (at)
+		l->out.next += u64_format(value, at);
 }
 
 /* The last `width` digits of value. */
@@ -290,8 +302,8 @@ static void put_date(struct line *l, uint64_t wall_ns)
 {
 	static __thread uint64_t cached_s = UINT64_MAX;
 	static __thread char cached[20];
-	char text[34] = "[";
 	uint64_t second = wall_ns / NS_PER_S;
+	char *at;
 
 	if (second != cached_s) {
 		char stamp[TIMESTAMP_SIZE];
@@ -300,10 +312,14 @@ static void put_date(struct line *l, uint64_t wall_ns)
 		memcpy(cached, stamp, sizeof(cached));
 		cached_s = second;
 	}
-	memcpy(text + 1, cached, sizeof(cached));
-	digits_format(text + 21, 9, (uint32_t)(wall_ns % NS_PER_S));
-	memcpy(text + 30, "Z] ", 3);
-	put(l, (struct str){ text, 33 });
+	put(l, STR("["));
+	put(l, (struct str){ cached, sizeof(cached) });
+	at = room_for_number(l);
+	if (!at)
+		return;
+	digits_format(at, 9, (uint32_t)(wall_ns % NS_PER_S));
+	l->out.next = at + 9;
+	put(l, STR("Z] "));
 }
 
 static void put_status(struct line *l, unsigned status)
@@ -317,16 +333,19 @@ static void put_status(struct line *l, unsigned status)
 /* Seconds with six decimals, rounded. */
 static void put_seconds(struct line *l, int64_t ns)
 {
-	uint64_t us = ((uint64_t)ns + 500) / 1000;
-	char decimals[7] = ".";
+	uint64_t us = ((uint64_t)ns + 500) / 1000, whole = us / 1000000;
+	char *at = room_for_number(l);
 
 	if (ns < 0) {
 		put(l, STR("\"-\""));
-		return;
+	} else if (at) {
+		at += whole ? u64_format(whole, at) : 1;
+		if (!whole)
+			at[-1] = '0';
+		*at = '.';
+		digits_format(at + 1, 6, (uint32_t)(us - whole * 1000000));
+		l->out.next = at + 7;
 	}
-	put_number(l, us / 1000000);
-	digits_format(decimals + 1, 6, (uint32_t)(us % 1000000));
-	put(l, (struct str){ decimals, sizeof(decimals) });
 }
 
 /* --- the line --- */
