@@ -18,12 +18,13 @@ static uint64_t lower_eight(const char *p)
 
 bool str_same_nocase(const char *a, const char *b, size_t len)
 {
-	size_t i = 0;
-
-	for (; i + 8 <= len; i += 8)
-		if (lower_eight(a + i) != lower_eight(b + i))
-			return false;
-	for (; i < len; i++)
+	if (len >= 8) {
+		for (size_t i = 0; i + 8 < len; i += 8)
+			if (lower_eight(a + i) != lower_eight(b + i))
+				return false;
+		return lower_eight(a + len - 8) == lower_eight(b + len - 8);
+	}
+	for (size_t i = 0; i < len; i++)
 		if (a[i] != b[i] && ascii_lower(a[i]) != ascii_lower(b[i]))
 			return false;
 	return true;
@@ -165,12 +166,24 @@ const char u64_digits[100][2] = {
 	TEN('5'), TEN('6'), TEN('7'), TEN('8'), TEN('9'),
 };
 
+/* log10(2) is a little more than 1233 / 4096. */
+static size_t u64_digits_of(uint64_t value)
+{
+	static const uint64_t powers[20] = {
+		0, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000,
+		10000000000, 100000000000, 1000000000000, 10000000000000, 100000000000000,
+		1000000000000000, 10000000000000000, 100000000000000000, 1000000000000000000,
+		10000000000000000000u,
+	};
+	unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1), least = bits * 1233 >> 12;
+
+	return least + (value >= powers[least]);
+}
+
 size_t u64_format(uint64_t value, char *out)
 {
-	size_t len = 1, at;
+	size_t len = u64_digits_of(value), at;
 
-	for (uint64_t most = 9; value > most && len < 20; most = 10 * most + 9)
-		len++;
 	for (at = len; at >= 2; value /= 100)
 		memcpy(out + (at -= 2), u64_digits[value % 100], 2);
 	if (at)

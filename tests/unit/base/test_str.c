@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -82,6 +83,14 @@ static void numbers_are_digits_and_nothing_else(void **state)
 	assert_false(str_parse_hex64(STR("g"), &n));
 	assert_int_equal(u64_format(0, text), 1);
 	assert_int_equal(u64_format(UINT64_MAX, text), 20);
+	for (uint64_t step = 1; step < UINT64_MAX / 10; step *= 10)
+		for (uint64_t value = step - 1; value <= step + 1; value++) {
+			char wanted[21];
+			int len = snprintf(wanted, sizeof(wanted), "%llu", (unsigned long long)value);
+
+			assert_int_equal(u64_format(value, text), len);
+			assert_memory_equal(text, wanted, len);
+		}
 }
 
 static void copies_are_clipped_and_say_so(void **state)
