@@ -97,13 +97,22 @@ static enum io fail_input(struct mux *mux, enum failure failure)
 	return IO_ERROR;
 }
 
+static bool wants_large(const struct mux *mux)
+{
+	bool is_nearly_read = mux->input == INPUT_BODY && mux->in_body == BODY_LENGTH &&
+			      mux->in_left <= BUF_SIZE;
+
+	return mux->wants_large && !is_nearly_read;
+}
+
 /* Room for the next read, in a buffer of at most `most` bytes. */
 static bool need_room(struct mux *mux, size_t most)
 {
 	struct buf *larger;
 
 	if (!mux->in) {
-		mux->in = buf_acquire(mux->pool, mux->wants_large ? BUF_LARGE : BUF_SIZE);
+		mux->in = wants_large(mux) ? buf_acquire_large(mux->pool) :
+					     buf_acquire(mux->pool, BUF_SIZE);
 		return mux->in != NULL;
 	}
 	if (mux->in->start) {
@@ -133,7 +142,7 @@ static enum io fill(struct mux *mux, size_t most)
 	if (io == IO_OK) {
 		mux->in->end += (uint32_t)n;
 		mux->received += n;
-		mux->wants_large = n >= BUF_SIZE;
+		mux->wants_large = mux->wants_large || n >= BUF_SIZE;
 	}
 	consume(mux, 0);
 	return io;
@@ -190,7 +199,7 @@ static struct stream *begin_stream(struct mux *mux, struct task *task)
 	mux->sent = 0;
 	mux->chunks = (struct http1_chunks){ 0 };
 	mux->keeps_alive = true;
-	mux->is_head_request = mux->head_sent = mux->out_done = mux->wants_large = false;
+	mux->is_head_request = mux->head_sent = mux->out_done = false;
 	return &mux->stream;
 }
 
@@ -626,6 +635,7 @@ void stream_close(struct stream *stream)
 	struct mux *mux = stream->mux;
 
 	must(mux->has_stream);
+	mux->wants_large = mux->received > BUF_SIZE;
 	skip_trailers(mux);
 	mux->is_dead = !stream_is_complete(stream) || (mux->is_upstream && has_surplus(mux));
 	mux->has_unread = mux->is_dead && (mux->input != INPUT_DONE || mux->in);

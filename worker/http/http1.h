@@ -35,7 +35,7 @@ struct mux {
 	bool has_stream : 1, is_upstream : 1, is_dead : 1, is_draining : 1, was_used : 1;
 	bool keeps_alive : 1, is_upgraded : 1, is_head_request : 1;
 	bool head_sent : 1, out_done : 1, out_broken : 1;
-	bool wants_large : 1;         /* the last read filled its buffer */
+	bool wants_large : 1;         /* this message, or the one before, fills plain buffers */
 	uint8_t blanks_left : 3;      /* CR and LF still tolerated: the last request was a POST */
 	bool has_unread : 1;          /* input was left when the last stream closed */
 	uint64_t received, sent;      /* on the wire, since the stream began */

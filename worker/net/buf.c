@@ -11,7 +11,7 @@
 /* The two usual sizes, and how many of each stay with us when they are free. */
 enum { PLAIN, LARGE, SHELVES };
 static const size_t shelf_size[SHELVES] = { [PLAIN] = BUF_SIZE, [LARGE] = BUF_LARGE };
-static const unsigned shelf_room[SHELVES] = { [PLAIN] = 256, [LARGE] = 32 };
+static const unsigned shelf_room[SHELVES] = { [PLAIN] = 256, [LARGE] = 16 };
 
 struct shelf {
 	struct buf *first;            /* owned; newest first */
@@ -90,6 +90,13 @@ struct buf *buf_acquire(struct buf_pool *pool, size_t capacity)
 	buf->start = buf->end = 0;
 	pool->used_bytes += capacity;
 	return buf;
+}
+
+struct buf *buf_acquire_large(struct buf_pool *pool)
+{
+	bool is_scarce = pool->used_bytes + BUF_LARGE > pool->limit_bytes / 2;
+
+	return buf_acquire(pool, is_scarce ? BUF_SIZE : BUF_LARGE);
 }
 
 void buf_release(struct buf_pool *pool, struct buf *buf)

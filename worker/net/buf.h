@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define BUF_SIZE  16384               /* capacity of a plain buffer */
-#define BUF_LARGE 131072              /* for bodies that fill plain ones */
+#define BUF_LARGE 262144              /* for bodies that fill plain ones */
 
 struct buf_pool;
 
@@ -28,6 +28,10 @@ uint64_t buf_pool_used(const struct buf_pool *pool);  /* bytes handed out */
 
 /* An empty buffer with room for at least `capacity` bytes, or NULL at the limit. */
 struct buf *buf_acquire(struct buf_pool *pool, size_t capacity);
+
+/* One of BUF_LARGE; or of BUF_SIZE where that would leave less than half of the
+ * limit, which is kept for those who need little; or NULL. */
+struct buf *buf_acquire_large(struct buf_pool *pool);
 void buf_release(struct buf_pool *pool, struct buf *buf);     /* NULL is allowed */
 
 /* The same content in a buffer twice as large and at most `most` bytes, the old

@@ -191,9 +191,7 @@ void conn_close(struct conn *conn)
 {
 	if (!conn_is_open(conn))
 		return;
-	loop_unwatch(conn->loop, &conn->watch);
-	close(conn->watch.fd);
-	conn->watch.fd = -1;
+	loop_close(conn->loop, &conn->watch);
 	conn->ready = 0;
 }
 

@@ -35,6 +35,7 @@ static void listener_on_event(struct watch *watch, uint32_t events)
 	task_wake(l->loop, &l->task);
 }
 
+/* What is accepted inherits them (tcp(7), socket(7)). */
 static void set_options(int fd)
 {
 	int on = 1, seconds = KEEP_ALIVE_S;
@@ -73,7 +74,6 @@ static void listener_run(struct task *task)
 		int fd = accept4(l->watch.fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
-			set_options(fd);
 			l->on_accept(l->context, l, fd, &peer);
 		} else if (errno == EAGAIN) {
 			return;
@@ -94,6 +94,7 @@ struct listener *listener_create(struct loop *loop, int fd, const char *kind,
 		.on_accept = on_accept, .context = context, .limit = { .per_second = 1 },
 	};
 	task_init(&l->task, listener_run);
+	set_options(fd);
 	listener_resume(l);
 	if (l->is_watched)
 		return l;

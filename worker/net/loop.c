@@ -125,12 +125,24 @@ int loop_watch(struct loop *loop, struct watch *watch, uint32_t epoll_events)
 	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) < 0 ? -errno : 0;
 }
 
-void loop_unwatch(struct loop *loop, struct watch *watch)
+static void drop_events(struct loop *loop, const struct watch *watch)
 {
-	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
 	for (int i = loop->event_next; i < loop->event_count; i++)
 		if (loop->events[i].data.ptr == watch)
 			loop->events[i].data.ptr = NULL;
+}
+
+void loop_unwatch(struct loop *loop, struct watch *watch)
+{
+	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+	drop_events(loop, watch);
+}
+
+void loop_close(struct loop *loop, struct watch *watch)
+{
+	close(watch->fd);             /* the last one of its file, which epoll forgets then */
+	watch->fd = -1;
+	drop_events(loop, watch);
 }
 
 void loop_defer_free(struct loop *loop, void *object)

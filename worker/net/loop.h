@@ -44,6 +44,10 @@ int loop_watch(struct loop *loop, struct watch *watch, uint32_t epoll_events);
  * even one that was already collected. */
 void loop_unwatch(struct loop *loop, struct watch *watch);
 
+/* The same, and closes the descriptor, of which there is no duplicate; sets it
+ * to -1. */
+void loop_close(struct loop *loop, struct watch *watch);
+
 /* Calls free() at the end of the turn, when nobody on the stack or in the event
  * list can still look at the object. */
 void loop_defer_free(struct loop *loop, void *object);

@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -239,6 +240,63 @@ static void a_refused_connect_is_broken_with_its_errno(void **state)
 	task_fini(loop, &owner.task);
 }
 
+struct pair_end {
+	struct watch watch;
+	struct loop *loop;
+	struct pair_end *other;
+	unsigned events;
+};
+
+static void close_the_other(struct watch *watch, uint32_t events)
+{
+	struct pair_end *end = caa_container_of(watch, struct pair_end, watch);
+
+	assert_true(events & EPOLLOUT);
+	end->events++;
+	if (end->other->watch.fd >= 0)
+		loop_close(end->loop, &end->other->watch);
+}
+
+static void a_closed_descriptor_has_no_event_that_was_collected_already(void **state)
+{
+	struct loop *loop = *state;
+	struct pair_end a = { .loop = loop, .other = NULL }, b = { .loop = loop, .other = &a };
+	int fds[2];
+
+	a.other = &b;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	a.watch = (struct watch){ close_the_other, fds[0] };
+	b.watch = (struct watch){ close_the_other, fds[1] };
+	assert_int_equal(loop_watch(loop, &a.watch, EPOLLOUT | EPOLLET), 0);
+	assert_int_equal(loop_watch(loop, &b.watch, EPOLLOUT | EPOLLET), 0);
+	loop_turn(loop, 0);
+	assert_int_equal(a.events + b.events, 1);
+	assert_int_equal((a.watch.fd < 0) + (b.watch.fd < 0), 1);
+	loop_close(loop, a.watch.fd < 0 ? &b.watch : &a.watch);
+	loop_turn(loop, 0);
+	assert_int_equal(a.events + b.events, 1);
+}
+
+static void a_large_buffer_leaves_half_of_the_pool_to_plain_ones(void **state)
+{
+	struct buf_pool *pool = buf_pool_create(4 * BUF_LARGE);
+	struct buf *large[3], *plain;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		large[i] = buf_acquire_large(pool);
+		assert_int_equal(large[i]->capacity, BUF_LARGE);
+	}
+	large[2] = buf_acquire_large(pool);
+	assert_int_equal(large[2]->capacity, BUF_SIZE);
+	plain = buf_acquire(pool, 0);
+	assert_non_null(plain);
+	buf_release(pool, plain);
+	for (int i = 0; i < 3; i++)
+		buf_release(pool, large[i]);
+	buf_pool_destroy(pool);
+}
+
 static void buffers_grow_keep_their_bytes_and_stop_at_the_limit(void **state)
 {
 	struct buf_pool *pool = buf_pool_create(4 * BUF_SIZE);
@@ -276,6 +334,8 @@ int main(void)
 		ON_A_LOOP(a_quiet_connection_is_one_on_which_nothing_happened),
 		ON_A_LOOP(a_full_socket_takes_part_and_wakes_when_there_is_room),
 		ON_A_LOOP(a_refused_connect_is_broken_with_its_errno),
+		ON_A_LOOP(a_closed_descriptor_has_no_event_that_was_collected_already),
+		cmocka_unit_test(a_large_buffer_leaves_half_of_the_pool_to_plain_ones),
 		cmocka_unit_test(buffers_grow_keep_their_bytes_and_stop_at_the_limit),
 	};
 
