@@ -87,6 +87,7 @@ static void build_launch(struct launch *launch, const struct child_spec *spec, i
 	launch->sources[PROCESS_FD_BOARD] = spec->board;
 	launch->sources[PROCESS_FD_EVENTS] = spec->events;
 	launch->sources[PROCESS_FD_ACCESS_LOG] = spec->access_log;
+	launch->sources[PROCESS_FD_TICKET_KEYS] = spec->ticket_keys;
 	launch->fd_count = PROCESS_FD_LISTENER;
 	build_listeners(launch, spec->listeners);
 	build_environment(launch, spec);

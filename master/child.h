@@ -33,7 +33,7 @@ struct child_spec {
 	uint64_t now_ms;
 	const struct master_config *config;     /* borrowed, as all below */
 	const struct listeners *listeners;      /* workers only */
-	int table, board, events, access_log;   /* -1: none */
+	int table, board, events, access_log, ticket_keys;      /* -1: none */
 };
 
 const char *child_kind_name(enum child_kind kind);

@@ -39,6 +39,7 @@ static const struct setting master_rows[] = {
 	SETTING_MS   (C, stuck_timeout_ms,     "worker_stuck_timeout", "10s",  "0s",   "1h"),
 	SETTING_MS   (C, restart_delay_min_ms, "restart_delay_min",    "100ms", "1ms", "1m"),
 	SETTING_MS   (C, restart_delay_max_ms, "restart_delay_max",    "10s",  "1ms",  "10m"),
+	SETTING_MS   (C, ticket_key_ms,        "ticket_key_lifetime",  "12h",  "1s",   "7d"),
 	SETTING_GROUP("listeners"),
 	SETTING_END
 };
@@ -49,8 +50,8 @@ struct listener_row {
 	char *address;
 	uint64_t backlog;
 };
-#define LISTENER_KINDS "http|status"
-static const char *const listener_kinds[] = { "http", "status" };
+#define LISTENER_KINDS "http|status|https"
+static const char *const listener_kinds[] = { "http", "status", "https" };
 
 static const struct setting listener_rows[] = {
 	SETTING_CHOICE(struct listener_row, kind,    "kind",    "http", LISTENER_KINDS),

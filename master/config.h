@@ -32,6 +32,7 @@ struct master_config {
 	bool daemonize;
 	uint64_t drain_wait_ms, drain_timeout_ms, stop_timeout_ms, start_timeout_ms, start_delay_ms;
 	uint64_t stuck_timeout_ms, restart_delay_min_ms, restart_delay_max_ms;
+	uint64_t ticket_key_ms;
 
 	struct listener_setting listeners[PROCESS_LISTENERS_MAX];
 	unsigned listener_count;

@@ -6,6 +6,7 @@
 #ifndef MASTER_HANDOVER_H
 #define MASTER_HANDOVER_H
 
+#include "base/tls_ticket_keys.h"
 #include "master/config.h"
 #include "master/log_files.h"
 #include "master/slots.h"
@@ -15,6 +16,9 @@ struct handover {
 	struct board *board;
 	struct slots slots;
 	int events[2];                /* [0] read end, registrar; [1] write end, workers */
+	struct tls_ticket_keys *ticket_keys;      /* owned; workers map ticket_keys_fd */
+	int ticket_keys_fd;
+	uint64_t tickets_rotate_ms;   /* when next; 0: not set yet */
 	struct log_files logs;        /* opened before, by log_files_open() */
 };
 
@@ -22,6 +26,9 @@ struct handover {
  * nothing left open; the log files stay. */
 int handover_open(struct handover *handover, const struct master_config *config,
 		  struct reason *reason);
+
+/* What is due: a new ticket key once every `ticket_key_ms`. */
+void handover_tick(struct handover *handover, uint64_t ticket_key_ms, uint64_t now_ms);
 
 /* Closes all but the log files; `remove` takes the shared objects' names away. */
 void handover_close(struct handover *handover, const char *instance, bool remove);

@@ -333,6 +333,7 @@ int master_run(struct master *master)
 		sweep(master, now_ms);
 		fill_seats(master, now_ms);
 		watch(master, now_ms);
+		handover_tick(&master->handover, master_config_of(master)->ticket_key_ms, now_ms);
 		show_ourselves(master, now_ms);
 		wait_for_news(master);
 	}

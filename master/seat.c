@@ -40,6 +40,7 @@ void seat_fill(struct seat *seat, struct handover *handover, const struct child_
 	full.table = is_worker ? handover->objects.table_ro : handover->objects.table_rw;
 	full.board = handover->objects.board;
 	full.events = handover->events[is_worker];
+	full.ticket_keys = is_worker ? handover->ticket_keys_fd : -1;
 	full.access_log = is_worker ? handover->logs.access_log : -1;
 	board_slot_assign(handover->board, full.slot, 0, spec->generation, now_ms);
 	rc = child_spawn(&full, &seat->child);

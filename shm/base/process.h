@@ -12,12 +12,13 @@
  *    5 board
  *    6 event pipe: workers write, the registrar reads (endpoint_event records)
  *    7 access log, opened for appending (workers only, if one is configured)
- *    8 and up: listeners, named in WYE_LISTENERS
+ *    8 keys of TLS session tickets (workers only; shm/ticket_keys.h)
+ *    9 and up: listeners, named in WYE_LISTENERS
  *
  * Environment:
  *    WYE_SLOT=N            the child's slot on the board
  *    WYE_GENERATION=N      its generation
- *    WYE_LISTENERS=http=8,status=9      kind=descriptor, comma separated
+ *    WYE_LISTENERS=http=9,status=10     kind=descriptor, comma separated
  *    WYE_USER=uid:gid      to become once ready; unset: stay who we are
  *
  * Arguments: -c FILE (configuration), -t (check it, print the fault, exit 0 or 1).
@@ -44,6 +45,7 @@ enum {
 	PROCESS_FD_BOARD,
 	PROCESS_FD_EVENTS,
 	PROCESS_FD_ACCESS_LOG,
+	PROCESS_FD_TICKET_KEYS,
 	PROCESS_FD_LISTENER,
 };
 

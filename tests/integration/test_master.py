@@ -81,7 +81,7 @@ def test_children_inherit_exactly_the_descriptors_of_the_contract(make_fake):
     wait_until(lambda: len(router.events("start slot")) == 3, "all have started")
     workers = [line for line in router.events("worker") if "start" in line]
     registrar = router.events("registrar")[0]
-    assert all(line.endswith("fds=0,1,2,3,4,5,6,7,8,9") for line in workers), workers
+    assert all(line.endswith("fds=0,1,2,3,4,5,6,7,8,9,10") for line in workers), workers
     assert registrar.endswith("fds=0,1,2,3,4,5,6")
     assert all(("user=1" in line) == (os.geteuid() == 0) for line in workers)
 

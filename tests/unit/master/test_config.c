@@ -71,7 +71,7 @@ static void a_fault_is_refused_with_file_line_and_reason(void **state)
 		{ "master = { listeners = ( { address = \"0.0.0.0:0\"; } ); };", ":1: ", "no port" },
 		{ "master = { listeners = ( { address = \"localhost:80\"; } ); };", ":1: ", "localhost" },
 		{ "master = { listeners = ( { kind = \"htpp\"; address = \"[::]:80\"; } ); };", ":1: ",
-		  "http|status" },
+		  "http|status|https" },
 		{ "master = { listeners = ( { addres = \"[::]:80\"; } ); };", ":1: ", "\"address\"?" },
 		{ "master = { listeners = ( { address = \"[::]:80\"; },\n { address = \"[::]:80\"; } ); };",
 		  ":2: ", "twice" },
