@@ -13,6 +13,7 @@ static const struct setting worker_rows[] = {
 	SETTING_GROUP("proxy"),
 	SETTING_GROUP("upstream"),
 	SETTING_GROUP("balancer"),
+	SETTING_GROUP("tls"),
 	SETTING_END,
 };
 
@@ -45,6 +46,7 @@ static const struct setting upstream_rows[] = {
 	U(BYTES, mux.line_limit, "line_limit", "1M", "256", "16M"),
 	U(BYTES, mux.head_limit, "head_limit", "10M", "256", "16M"),
 	U(N, mux.field_limit, "field_limit", 10000, 1, 100000),
+	SETTING_GROUP("tls"),
 	SETTING_END,
 };
 
@@ -70,7 +72,12 @@ static int read_groups(const struct config *file, struct worker_config *out,
 		goto free_proxy;
 	if ((rc = settings_read(file, "worker.balancer", balancer_rows, &out->balancer, reason)) < 0)
 		goto free_upstream;
+	if ((rc = tls_config_read(file, &out->tls, reason)) < 0)
+		goto free_balancer;
+	out->upstream.handshake_timeout_ms = out->tls.back.handshake_timeout_ms;
 	return 0;
+free_balancer:
+	settings_free(balancer_rows, &out->balancer);
 free_upstream:
 	settings_free(upstream_rows, &out->upstream);
 free_proxy:
@@ -99,6 +106,7 @@ int worker_config_read(const char *path, struct worker_config *out, struct reaso
 
 void worker_config_free(struct worker_config *config)
 {
+	tls_config_free(&config->tls);
 	settings_free(balancer_rows, &config->balancer);
 	settings_free(upstream_rows, &config->upstream);
 	settings_free(proxy_rows, &config->proxy);

@@ -7,6 +7,7 @@
 
 #include "base/config.h"
 #include "proxy/proxy.h"
+#include "worker/tls_config.h"
 
 struct worker_config {
 	struct instance instance;
@@ -14,6 +15,7 @@ struct worker_config {
 	struct proxy_settings proxy;
 	struct upstream_settings upstream;
 	struct balancer_settings balancer;
+	struct tls_config tls;
 };
 
 /* 0, or -errno with a reason and nothing to free. */

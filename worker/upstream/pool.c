@@ -15,8 +15,9 @@ struct idle {
 	struct task task;             /* woken by its connection and by its deadline */
 	struct pool *pool;            /* borrowed */
 	struct mux *mux;              /* owned */
-	struct target target;
+	struct target target;         /* its name lies behind us */
 	struct cds_list_head in_bucket, in_use_order;
+	char name[];
 };
 
 struct pool {
@@ -110,12 +111,15 @@ struct mux *pool_take(struct pool *pool, const struct target *target)
 
 void pool_add(struct pool *pool, const struct target *target, struct mux *mux, uint64_t idle_ms)
 {
-	struct idle *idle = mem_alloc(sizeof(*idle));
+	struct idle *idle = mem_alloc(sizeof(*idle) + target->name.len);
 
 	if (pool->count >= pool->most && pool->count)
 		mux_destroy(let_go(cds_list_entry(pool->use_order.prev, struct idle,
 						  in_use_order)));
 	*idle = (struct idle){ .pool = pool, .mux = mux, .target = *target };
+	if (target->name.len)
+		memcpy(idle->name, target->name.p, target->name.len);
+	idle->target.name.p = idle->name;
 	task_init(&idle->task, idle_run);
 	cds_list_add(&idle->in_bucket, bucket_of(pool, target));
 	cds_list_add(&idle->in_use_order, &pool->use_order);

@@ -16,17 +16,19 @@ struct upstream {
 	struct buf_pool *bufs;        /* borrowed */
 	uint64_t *counters;           /* this worker's row */
 	const struct upstream_settings *settings;     /* borrowed */
+	struct tls_client *tls;       /* borrowed */
 	struct pool *pool;            /* owned */
 	struct resolver *resolver;    /* owned */
 };
 
 struct upstream *upstream_create(struct loop *loop, struct buf_pool *bufs, uint64_t *counters,
-				 const struct upstream_settings *settings)
+				 const struct upstream_settings *settings,
+				 struct tls_client *tls)
 {
 	struct upstream *u = mem_zalloc(sizeof(*u));
 
 	*u = (struct upstream){ .loop = loop, .bufs = bufs, .counters = counters,
-				.settings = settings };
+				.settings = settings, .tls = tls };
 	u->pool = pool_create(loop, counters, (unsigned)settings->max_idle);
 	u->resolver = resolver_create(loop);
 	return u;
@@ -66,6 +68,57 @@ static enum failure fail_connect(struct attempt *attempt, int error)
 	return is_local_fault(error) ? FAIL_LOCAL : FAIL_CONNECT;
 }
 
+static const enum failure tls_failures[TLS_FAULT_COUNT] = {
+	[TLS_FAULT_NOT_TLS]           = FAIL_TLS_NOT_TLS,
+	[TLS_FAULT_PLAIN_HTTP]        = FAIL_TLS_NOT_TLS,
+	[TLS_FAULT_EXPIRED]           = FAIL_TLS_EXPIRED,
+	[TLS_FAULT_WRONG_NAME]        = FAIL_TLS_NAME,
+	[TLS_FAULT_UNTRUSTED]         = FAIL_TLS_UNTRUSTED,
+	[TLS_FAULT_REFUSED_US]        = FAIL_TLS_REFUSED_BY_PEER,
+	[TLS_FAULT_HANDSHAKE_ALERT]   = FAIL_TLS_HANDSHAKE,
+	[TLS_FAULT_OTHER_ALERT]       = FAIL_TLS_HANDSHAKE,
+	[TLS_FAULT_NO_PROTOCOL]       = FAIL_TLS_HANDSHAKE,
+	[TLS_FAULT_PROTOCOL]          = FAIL_TLS_HANDSHAKE,
+	[TLS_FAULT_RESET]             = FAIL_TLS_RESET,
+	[TLS_FAULT_EOF]               = FAIL_TLS_RESET,
+	[TLS_FAULT_LOCAL]             = FAIL_LOCAL,
+};
+
+enum failure upstream_failure(struct attempt *attempt, enum failure otherwise)
+{
+	struct conn *conn = attempt->stream ? mux_conn(attempt->stream->mux) : NULL;
+	enum tls_fault fault = conn ? conn_tls_fault(conn) : TLS_FAULT_NONE;
+
+	if (!fault || !tls_failures[fault])
+		return otherwise;
+	attempt->detail = conn_tls_error(conn);
+	attempt->error = conn->error;
+	return tls_failures[fault];
+}
+
+bool upstream_is_in_handshake(const struct attempt *attempt)
+{
+	return attempt->is_in_handshake;
+}
+
+static int begin_tls(struct upstream *u, struct mux *mux, const struct target *target)
+{
+	struct tls_peer peer = {
+		.name = target->name, .ip = target->addr, .identity = addr_port(&target->addr),
+	};
+
+	return conn_begin_tls_client(mux_conn(mux), u->tls, &peer);
+}
+
+static enum failure shake_hands(struct attempt *attempt, enum io *io)
+{
+	*io = conn_handshake(mux_conn(attempt->stream->mux));
+	attempt->is_in_handshake = *io == IO_AGAIN;
+	if (*io == IO_OK || *io == IO_AGAIN)
+		return FAIL_NONE;
+	return upstream_failure(attempt, FAIL_TLS_RESET);
+}
+
 static enum failure find_or_connect(struct upstream *u, struct task *task, struct attempt *attempt)
 {
 	struct mux *mux = pool_take(u->pool, &attempt->target);
@@ -76,6 +129,10 @@ static enum failure find_or_connect(struct upstream *u, struct task *task, struc
 					  &u->settings->mux);
 	if (!mux)
 		return fail_connect(attempt, errno);
+	if (!attempt->is_reused && attempt->target.is_tls && begin_tls(u, mux, &attempt->target)) {
+		mux_destroy(mux);
+		return fail_connect(attempt, ENOMEM);
+	}
 	counter_add(u->counters,
 		    attempt->is_reused ? COUNTER_upstream_reuses : COUNTER_upstream_connects, 1);
 	attempt->stream = mux_open(mux, task);
@@ -93,6 +150,8 @@ enum failure upstream_open(struct upstream *u, const struct endpoint *endpoint, 
 		failure = resolve(u, endpoint, task, attempt, io);
 		if (failure || *io == IO_AGAIN)
 			return failure;
+		attempt->target.is_tls = endpoint->flags & ENDPOINT_TLS;
+		attempt->target.name = attempt->target.is_tls ? endpoint->san : STR_NONE;
 		failure = find_or_connect(u, task, attempt);
 		if (failure)
 			return failure;
@@ -104,6 +163,8 @@ enum failure upstream_open(struct upstream *u, const struct endpoint *endpoint, 
 	conn = mux_conn(attempt->stream->mux);
 	if (!attempt->is_reused && conn->ready & CONN_BROKEN)
 		return fail_connect(attempt, conn->error);
+	if (!attempt->is_reused && attempt->target.is_tls)
+		return shake_hands(attempt, io);
 	return FAIL_NONE;
 }
 
@@ -120,7 +181,8 @@ void upstream_close(struct upstream *u, struct attempt *attempt, struct task *ta
 
 	if (attempt->is_resolving)
 		resolver_forget(u->resolver, task);
-	attempt->is_resolving = false;
+	attempt->is_resolving = attempt->is_in_handshake = false;
+	attempt->detail = NULL;
 	if (!attempt->stream)
 		return;
 	mux = attempt->stream->mux;

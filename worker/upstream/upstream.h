@@ -9,10 +9,12 @@
 #include "endpoint.h"
 #include "http/mux.h"
 #include "net/resolver.h"
+#include "net/tls.h"
 #include "upstream/target.h"
 
 struct upstream_settings {
 	uint64_t connect_timeout_ms;  /* resolving and connecting, each attempt */
+	uint64_t handshake_timeout_ms;        /* TLS, each attempt, after connecting */
 	uint64_t idle_timeout_ms;     /* an unused connection is closed after that */
 	uint64_t max_idle;            /* unused connections of this worker, to all endpoints */
 	struct mux_settings mux;      /* limits of response heads */
@@ -20,8 +22,10 @@ struct upstream_settings {
 
 struct upstream;
 
+/* `tls` is how we meet endpoints that speak it; borrowed, as the settings. */
 struct upstream *upstream_create(struct loop *loop, struct buf_pool *bufs, uint64_t *counters,
-				 const struct upstream_settings *settings);
+				 const struct upstream_settings *settings,
+				 struct tls_client *tls);
 void upstream_destroy(struct upstream *upstream);
 
 /* One try.  Zeroed before the first upstream_open(). */
@@ -30,9 +34,17 @@ struct attempt {
 	struct stream *stream;        /* owned; NULL before and after */
 	uint64_t idle_ms;             /* the endpoint's own idle limit, learned; 0 unknown */
 	int error;                    /* errno behind a failure, or 0 */
-	bool is_resolving;
+	const char *detail;           /* words about a TLS failure, or NULL; until the close */
+	bool is_resolving, is_in_handshake;
 	bool is_reused;               /* its connection has carried a stream before */
 };
+
+/* The connection is there and the TLS handshake is not over. */
+bool upstream_is_in_handshake(const struct attempt *attempt);
+
+/* A connection broke: what TLS knows about it, or `otherwise`.  With TLS 1.3 an
+ * endpoint refuses our certificate only after the handshake. */
+enum failure upstream_failure(struct attempt *attempt, enum failure otherwise);
 
 /* Call again when woken, until the attempt has a stream that is connected.
  * FAIL_NONE: it has; or it has not yet, then *io is IO_AGAIN.  Otherwise why
