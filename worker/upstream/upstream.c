@@ -68,7 +68,7 @@ static enum failure fail_connect(struct attempt *attempt, int error)
 
 static enum failure find_or_connect(struct upstream *u, struct task *task, struct attempt *attempt)
 {
-	struct mux *mux = pool_take(u->pool, &attempt->target);
+	struct mux *mux = attempt->wants_fresh ? NULL : pool_take(u->pool, &attempt->target);
 
 	attempt->is_reused = mux != NULL;
 	if (!mux)

@@ -31,6 +31,7 @@ struct attempt {
 	uint64_t idle_ms;             /* the endpoint's own idle limit, learned; 0 unknown */
 	int error;                    /* errno behind a failure, or 0 */
 	bool is_resolving;
+	bool wants_fresh;             /* set by the caller: no kept connection */
 	bool is_reused;               /* its connection has carried a stream before */
 };
 
