@@ -3,14 +3,18 @@
  */
 #include "worker/config.h"
 
+#include <errno.h>
+
 #define W(KIND, ...) SETTING_##KIND(struct worker_config, __VA_ARGS__)
 #define P(KIND, ...) SETTING_##KIND(struct proxy_settings, __VA_ARGS__)
 #define U(KIND, ...) SETTING_##KIND(struct upstream_settings, __VA_ARGS__)
+#define R(KIND, ...) SETTING_##KIND(struct retry_settings, __VA_ARGS__)
 #define B(KIND, ...) SETTING_##KIND(struct balancer_settings, __VA_ARGS__)
 
 static const struct setting worker_rows[] = {
 	W(MS, orphan_timeout_ms, "orphan_timeout", "60s", "0s", "1d"),
 	SETTING_GROUP("proxy"),
+	SETTING_GROUP("retry"),
 	SETTING_GROUP("upstream"),
 	SETTING_GROUP("balancer"),
 	SETTING_GROUP("tls"),
@@ -22,8 +26,11 @@ static const struct setting proxy_rows[] = {
 	P(MS, idle_timeout_ms, "idle_timeout", "900s", "10ms", "1d"),
 	P(MS, response_timeout_ms, "response_timeout", "900s", "0s", "1d"),
 	P(MS, body_timeout_ms, "body_timeout", "900s", "0s", "1d"),
+	P(MS, endpoint_timeout_ms, "endpoint_timeout", "900s", "0s", "1d"),
+	P(BOOL, gateway_timeout_504, "gateway_timeout_504", "false"),
+	P(BOOL, proxy_status, "proxy_status", "false"),
+	P(BOOL, short_router_errors, "short_router_errors", "false"),
 	P(MS, drain_idle_ms, "drain_idle", "10s", "0s", "1h"),
-	P(N, max_attempts, "max_attempts", 3, 1, 10),
 	P(BYTES, replay_limit_bytes, "replay_limit", "64K", "0", "16M"),
 	P(N, max_connections, "max_connections", 20000, 1, 1000000),
 	P(BYTES, buffer_limit_bytes, "buffer_limit", "1G", "1M", "64G"),
@@ -36,6 +43,19 @@ static const struct setting proxy_rows[] = {
 	P(BOOL, force_forwarded_proto_https, "force_forwarded_proto_https", "false"),
 	P(BOOL, sanitize_forwarded_proto, "sanitize_forwarded_proto", "false"),
 	P(TEXT, healthcheck_user_agent, "healthcheck_user_agent", "HTTP-Monitor/1.1"),
+	SETTING_END,
+};
+
+static const struct setting retry_rows[] = {
+	R(TEXT, on_words, "on",
+	  "connect-failure,tls-failure,reset-before-request,reset,refused-stream"),
+	R(TEXT, code_words, "retriable_status_codes", ""),
+	R(N, attempts, "attempts", 3, 1, 10),
+	R(MS, per_try_timeout_ms, "per_try_timeout", "0s", "0s", "1d"),
+	R(MS, time_budget_ms, "time_budget", "60s", "0s", "1d"),
+	R(N, budget_percent, "budget_percent", 20, 0, 100),
+	R(N, min_retry_concurrency, "min_retry_concurrency", 3, 0, 1000000),
+	R(BOOL, non_idempotent, "non_idempotent", "false"),
 	SETTING_END,
 };
 
@@ -59,6 +79,19 @@ static const struct setting balancer_rows[] = {
 	SETTING_END,
 };
 
+static int read_retry(const struct config *file, struct retry_settings *out, struct reason *reason)
+{
+	struct str fault;
+	int rc = settings_read(file, "worker.retry", retry_rows, out, reason);
+
+	if (rc < 0 || retry_settings_parse(out, &fault))
+		return rc;
+	rc = reason_set(reason, -EINVAL, "%s: \"worker.retry\" does not know \"%.*s\"",
+			config_where(file, "worker.retry.on"), STR_ARG(fault));
+	settings_free(retry_rows, out);
+	return rc;
+}
+
 static int read_groups(const struct config *file, struct worker_config *out,
 		       struct reason *reason)
 {
@@ -68,8 +101,10 @@ static int read_groups(const struct config *file, struct worker_config *out,
 		return rc;
 	if ((rc = settings_read(file, "worker.proxy", proxy_rows, &out->proxy, reason)) < 0)
 		goto free_worker;
-	if ((rc = settings_read(file, "worker.upstream", upstream_rows, &out->upstream, reason)) < 0)
+	if ((rc = read_retry(file, &out->proxy.retry, reason)) < 0)
 		goto free_proxy;
+	if ((rc = settings_read(file, "worker.upstream", upstream_rows, &out->upstream, reason)) < 0)
+		goto free_retry;
 	if ((rc = settings_read(file, "worker.balancer", balancer_rows, &out->balancer, reason)) < 0)
 		goto free_upstream;
 	if ((rc = tls_config_read(file, &out->tls, reason)) < 0)
@@ -80,6 +115,8 @@ free_balancer:
 	settings_free(balancer_rows, &out->balancer);
 free_upstream:
 	settings_free(upstream_rows, &out->upstream);
+free_retry:
+	settings_free(retry_rows, &out->proxy.retry);
 free_proxy:
 	settings_free(proxy_rows, &out->proxy);
 free_worker:
@@ -109,6 +146,7 @@ void worker_config_free(struct worker_config *config)
 	tls_config_free(&config->tls);
 	settings_free(balancer_rows, &config->balancer);
 	settings_free(upstream_rows, &config->upstream);
+	settings_free(retry_rows, &config->proxy.retry);
 	settings_free(proxy_rows, &config->proxy);
 	settings_free(worker_rows, config);
 	instance_free(&config->instance);

@@ -28,8 +28,11 @@ int main(int argc, char **argv)
 		return EXIT_CONFIG;
 	}
 	if (only_check) {
+		rc = worker_check(&config, &reason);
+		if (rc < 0)
+			fprintf(stderr, "%s\n", reason.text);
 		worker_config_free(&config);
-		return 0;
+		return rc < 0 ? EXIT_CONFIG : 0;
 	}
 	instance_configure_log(&config.instance);
 	rc = worker_run(&config, &reason);

@@ -150,7 +150,7 @@ static enum tls_version version_of(int choice)
 	return (enum tls_version)(TLS_1_0 + choice);
 }
 
-struct tls_server_settings tls_config_server(const struct tls_config *config)
+static struct tls_server_settings server_settings(const struct tls_config *config)
 {
 	const struct tls_front_rows *front = &config->front;
 
@@ -168,7 +168,7 @@ struct tls_server_settings tls_config_server(const struct tls_config *config)
 	};
 }
 
-struct tls_client_settings tls_config_client(const struct tls_config *config)
+static struct tls_client_settings client_settings(const struct tls_config *config)
 {
 	const struct tls_back_rows *back = &config->back;
 	bool has_own = *back->cert_chain;
@@ -180,4 +180,20 @@ struct tls_client_settings tls_config_client(const struct tls_config *config)
 				 has_own ? back->private_key : NULL },
 		.ciphers = back->cipher_suites, .session_limit = back->session_limit,
 	};
+}
+
+int tls_config_load(const struct tls_config *config, struct tls_server **server,
+		    struct tls_client **client, struct reason *reason)
+{
+	struct tls_server_settings front = server_settings(config);
+	struct tls_client_settings back = client_settings(config);
+
+	*server = NULL;
+	*client = tls_client_create(&back, reason);
+	if (!*client)
+		return -EINVAL;
+	if (!front.certificate_count || (*server = tls_server_create(&front, reason)) != NULL)
+		return 0;
+	tls_client_destroy(*client);
+	return -EINVAL;
 }

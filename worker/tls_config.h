@@ -46,8 +46,9 @@ struct tls_config {
 int tls_config_read(const struct config *file, struct tls_config *out, struct reason *reason);
 void tls_config_free(struct tls_config *config);
 
-/* Borrow from the config.  A server has no certificates if none are configured. */
-struct tls_server_settings tls_config_server(const struct tls_config *config);
-struct tls_client_settings tls_config_client(const struct tls_config *config);
+/* Reads certificates, keys and trust.  *server is NULL if no certificates are
+ * configured.  0; or -EINVAL with a reason and nothing to destroy. */
+int tls_config_load(const struct tls_config *config, struct tls_server **server,
+		    struct tls_client **client, struct reason *reason);
 
 #endif

@@ -28,7 +28,24 @@ struct worker {
 	struct task heartbeat, control;
 	uint64_t cut_at_ms;           /* when a drain without a master ends; 0: never */
 	bool is_paused;               /* at the limit of connections */
+	struct tls_server *tls_server;        /* NULL: no certificates */
+	struct tls_client *tls_client;
+	const struct tls_ticket_keys *ticket_keys;
 };
+
+/* While we may still read keys that only root can. */
+static int make_tls(struct worker *w, struct reason *reason)
+{
+	int rc = tls_config_load(&w->config->tls, &w->tls_server, &w->tls_client, reason);
+
+	if (rc < 0 || !process_has_fd(PROCESS_FD_TICKET_KEYS))
+		return rc;
+	rc = tls_ticket_keys_map(PROCESS_FD_TICKET_KEYS, &w->ticket_keys, reason);
+	close(PROCESS_FD_TICKET_KEYS);
+	if (rc == 0 && w->tls_server)
+		tls_server_set_ticket_keys(w->tls_server, w->ticket_keys);
+	return rc;
+}
 
 static int attach_shared(struct worker *w, struct reason *reason)
 {
@@ -40,6 +57,8 @@ static int attach_shared(struct worker *w, struct reason *reason)
 	    (rc = table_map(PROCESS_FD_TABLE, false, &w->table, reason)) < 0)
 		return rc;
 	close(PROCESS_FD_TABLE);      /* the mapping is all that we may have */
+	if ((rc = make_tls(w, reason)) < 0)
+		return rc;
 	return process_drop_privileges(&w->process, reason);
 }
 
@@ -56,7 +75,10 @@ static void make_proxy(struct worker *w)
 	proxy->counters = counters_row(w->board, slot);
 	proxy->settings = &config->proxy;
 	proxy->connect_timeout_ms = config->upstream.connect_timeout_ms;
-	proxy->upstream = upstream_create(w->loop, w->bufs, proxy->counters, &config->upstream);
+	proxy->handshake_timeout_ms = config->upstream.handshake_timeout_ms;
+	proxy->tls = w->tls_server;
+	proxy->upstream = upstream_create(w->loop, w->bufs, proxy->counters, &config->upstream,
+					  w->tls_client);
 	proxy->balancer = (struct balancer){
 		.routes = route_reader_create(w->table, w->board, (int)slot),
 		.table = w->table, .board = w->board, .slot = slot, .counters = proxy->counters,
@@ -84,12 +106,19 @@ static void pause_listeners(struct worker *w, bool pause)
 		 (unsigned long long)w->config->proxy.max_connections);
 }
 
+static enum downstream_kind kind_of(const struct listener *listener)
+{
+	struct str kind = str_of(listener_kind(listener));
+
+	return str_equal(kind, STR("status")) ? DOWNSTREAM_STATUS :
+	       str_equal(kind, STR("https")) ? DOWNSTREAM_HTTPS : DOWNSTREAM_HTTP;
+}
+
 static void on_accept(void *context, struct listener *listener, int fd, const struct addr *peer)
 {
 	struct worker *w = context;
-	bool is_status = str_equal(str_of(listener_kind(listener)), STR("status"));
 
-	downstream_create(&w->proxy, fd, peer, is_status);
+	downstream_create(&w->proxy, fd, peer, kind_of(listener));
 	if (!w->is_paused && w->proxy.downstream_count >= w->config->proxy.max_connections)
 		pause_listeners(w, true);
 }
@@ -104,6 +133,9 @@ static int open_listeners(struct worker *w, struct reason *reason)
 		if (!w->listeners[i])
 			return reason_set(reason, -EINVAL, "cannot watch listener \"%s\"",
 					  listener->kind);
+		if (kind_of(w->listeners[i]) == DOWNSTREAM_HTTPS && !w->tls_server)
+			return reason_set(reason, -EINVAL, "a listener of kind \"https\" needs "
+					  "\"worker.tls.certificates\"");
 	}
 	return 0;
 }
@@ -249,6 +281,9 @@ static void end(struct worker *w)
 	while ((d = downstream_next(&w->proxy, NULL)) != NULL)
 		downstream_cut(d);
 	upstream_destroy(w->proxy.upstream);
+	tls_client_destroy(w->tls_client);
+	tls_server_destroy(w->tls_server);
+	tls_ticket_keys_unmap(w->ticket_keys);
 	proxy_fini(&w->proxy);
 	access_log_destroy(w->proxy.access_log);
 	route_reader_destroy(w->proxy.balancer.routes);
@@ -258,6 +293,19 @@ static void end(struct worker *w)
 	buf_pool_destroy(w->bufs);
 	table_unmap(w->table);
 	board_unmap(w->board);
+}
+
+int worker_check(const struct worker_config *config, struct reason *reason)
+{
+	struct tls_server *server;
+	struct tls_client *client;
+	int rc = tls_config_load(&config->tls, &server, &client, reason);
+
+	if (rc < 0)
+		return rc;
+	tls_client_destroy(client);
+	tls_server_destroy(server);
+	return 0;
 }
 
 int worker_run(const struct worker_config *config, struct reason *reason)

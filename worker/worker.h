@@ -10,4 +10,7 @@
  * the master, or the shared objects, are not as they must be. */
 int worker_run(const struct worker_config *config, struct reason *reason);
 
+/* Reads the files that the configuration names.  0, or -errno with a reason. */
+int worker_check(const struct worker_config *config, struct reason *reason);
+
 #endif

@@ -17,6 +17,7 @@ struct access_record {
 	unsigned status;              /* 0: "-" */
 	struct str referer, user_agent, forwarded_for, forwarded_proto, request_id;
 	struct str backend;           /* "ip:port" of the last endpoint tried */
+	struct str failure_code;      /* verdict_code(), empty if all went well */
 	struct str app_id, app_index, instance_id, router_error;
 	struct str remote;            /* "ip:port" of the client */
 	uint64_t received_bytes, sent_bytes;  /* of bodies */

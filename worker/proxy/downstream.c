@@ -3,6 +3,7 @@
  */
 #include "proxy/downstream.h"
 
+#include "net/tls.h"
 #include "proxy/exchange.h"
 
 #define LINGER_MS    2000             /* how long a client may go on sending after our end */
@@ -19,6 +20,7 @@ struct downstream {
 	uint32_t lingered;            /* bytes dropped after our end */
 	uint8_t waits_for;            /* enum waits_for: what the deadline belongs to */
 	bool is_status : 1, is_lingering : 1, was_asked : 1, is_draining : 1;
+	bool is_in_handshake : 1;
 };
 
 enum waits_for {
@@ -97,6 +99,37 @@ static void close_down(struct downstream *d)
 		destroy(d);
 }
 
+static void log_handshake(const struct downstream *d)
+{
+	const struct conn *conn = mux_conn(d->mux);
+	char peer[ADDR_TEXT_SIZE];
+
+	addr_format(&d->peer, peer);
+	log_debug("tls-handshake-failed", "client=%s fault=%s error=%s", peer,
+		  tls_fault_name(conn_tls_fault(conn)), conn_tls_error(conn));
+}
+
+/* True once requests may come. */
+static bool shake_hands(struct downstream *d)
+{
+	enum io io = conn_handshake(mux_conn(d->mux));
+
+	if (io == IO_OK) {
+		d->is_in_handshake = false;
+		return true;
+	}
+	if (io == IO_AGAIN && !task_is_due(d->proxy->loop, &d->task)) {
+		await(d, FIRST_REQUEST);
+		return false;
+	}
+	log_handshake(d);
+	if (conn_tls_fault(mux_conn(d->mux)) == TLS_FAULT_PLAIN_HTTP)
+		linger(d);            /* its answer is on the way */
+	else
+		destroy(d);
+	return false;
+}
+
 static void downstream_run(struct task *task)
 {
 	struct downstream *d = caa_container_of(task, struct downstream, task);
@@ -108,6 +141,8 @@ static void downstream_run(struct task *task)
 		linger(d);
 		return;
 	}
+	if (d->is_in_handshake && !shake_hands(d))
+		return;
 	stream = mux_accept(d->mux, task);
 	if (stream) {
 		await(d, NOTHING);
@@ -120,13 +155,15 @@ static void downstream_run(struct task *task)
 	}
 }
 
-void downstream_create(struct proxy *proxy, int fd, const struct addr *peer, bool is_status)
+void downstream_create(struct proxy *proxy, int fd, const struct addr *peer,
+		       enum downstream_kind kind)
 {
 	struct downstream *d = mem_zalloc(sizeof(*d));
 
 	d->proxy = proxy;
 	d->peer = *peer;
-	d->is_status = is_status;
+	d->is_status = kind == DOWNSTREAM_STATUS;
+	d->is_in_handshake = kind == DOWNSTREAM_HTTPS;
 	task_init(&d->task, downstream_run);
 	d->mux = mux_create_downstream(proxy->loop, proxy->bufs, fd, &d->task,
 				       &proxy->settings->mux);
@@ -134,7 +171,7 @@ void downstream_create(struct proxy *proxy, int fd, const struct addr *peer, boo
 	proxy->downstream_count++;
 	counter_add(proxy->counters, COUNTER_connections_accepted, 1);
 	counter_add(proxy->counters, COUNTER_connections_open, 1);
-	if (!d->mux) {
+	if (!d->mux || (d->is_in_handshake && conn_begin_tls_server(mux_conn(d->mux), proxy->tls))) {
 		destroy(d);
 		return;
 	}
@@ -161,6 +198,11 @@ void downstream_cut(struct downstream *downstream)
 const struct addr *downstream_peer(const struct downstream *downstream)
 {
 	return &downstream->peer;
+}
+
+const struct conn *downstream_conn(const struct downstream *downstream)
+{
+	return mux_conn(downstream->mux);
 }
 
 bool downstream_is_status(const struct downstream *downstream)

@@ -31,7 +31,8 @@ static uint64_t timeout_ms(const struct exchange *x, enum timeout timeout)
 
 	switch (timeout) {
 	case TIMEOUT_CONNECT:
-		return x->proxy->connect_timeout_ms;
+		return upstream_is_in_handshake(&x->attempt) ? x->proxy->handshake_timeout_ms :
+							       x->proxy->connect_timeout_ms;
 	case TIMEOUT_RESPONSE:
 		return x->expects_continue ? CONTINUE_AFTER_MS : settings->response_timeout_ms;
 	case TIMEOUT_BODY:
@@ -43,12 +44,41 @@ static uint64_t timeout_ms(const struct exchange *x, enum timeout timeout)
 	}
 }
 
+/* Of two points in time, of which 0 is never. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a && (!b || a < b) ? a : b;
+}
+
+static bool waits_for_endpoint(const struct exchange *x)
+{
+	return x->state == X_CONNECT || x->state == X_AWAIT_HEAD;
+}
+
 static void set_deadline(struct exchange *x, enum timeout timeout)
 {
 	uint64_t ms = timeout_ms(x, timeout);
+	uint64_t at = ms ? loop_now_ms(x->proxy->loop) + ms : 0;
 
+	if (waits_for_endpoint(x))
+		at = earlier(at, x->try_ends_ms);
+	if (waits_for_endpoint(x) || x->state == X_RELAY)
+		at = earlier(at, x->attempt_ends_ms);
 	x->timed_state = x->state;
-	task_set_deadline(x->proxy->loop, &x->task, ms ? loop_now_ms(x->proxy->loop) + ms : 0);
+	task_set_deadline(x->proxy->loop, &x->task, at);
+}
+
+/* Every attempt has its own time. */
+static void begin_attempt_time(struct exchange *x)
+{
+	const struct proxy_settings *settings = x->proxy->settings;
+	uint64_t now_ms = loop_now_ms(x->proxy->loop);
+	uint64_t try_ms = settings->retry.per_try_timeout_ms;
+
+	x->timed_state = X_STATES;
+	x->try_ends_ms = try_ms ? now_ms + try_ms : 0;
+	x->attempt_ends_ms = settings->endpoint_timeout_ms ?
+			     now_ms + settings->endpoint_timeout_ms : 0;
 }
 
 static struct str refusal_words(struct exchange *x)
@@ -74,7 +104,7 @@ static enum step x_admit(struct exchange *x)
 		counter_add(x->proxy->counters, COUNTER_requests, 1);
 	if (!steps_request(x))
 		return ADVANCE;
-	replay_init(&x->replay, retry_is_idempotent(x) ? x->proxy->settings->replay_limit_bytes : 0);
+	replay_init(&x->replay, 0);
 	x->upload.replay = &x->replay;
 	x->state = X_PICK;
 	return ADVANCE;
@@ -96,32 +126,53 @@ static struct str path_of(struct str target)
 	return end < 0 ? STR_NONE : str_sub(target, (size_t)end, STR_REST);
 }
 
+static bool find_key(const struct exchange *x, char buffer[ROUTE_KEY_MAX], struct route_key *key)
+{
+	struct str path = path_of(x->request.target);
+
+	return !str_equal(path, STR("*")) &&
+	       route_key_from_request(x->request.authority, path, buffer, key);
+}
+
+static bool has_other_endpoint(const struct exchange *x)
+{
+	char buffer[ROUTE_KEY_MAX];
+	struct route_key key;
+
+	return find_key(x, buffer, &key) &&
+	       balancer_has_other(&x->proxy->balancer, &key, &x->tried, x->endpoint.serial,
+				  loop_now_ms(x->proxy->loop));
+}
+
 static enum pick pick_endpoint(struct exchange *x)
 {
 	char buffer[ROUTE_KEY_MAX];
 	struct route_key key;
 
-	struct str path = path_of(x->request.target);
-
-	if (str_equal(path, STR("*")) ||
-	    !route_key_from_request(x->request.authority, path, buffer, &key))
+	if (!find_key(x, buffer, &key))
 		return PICK_NO_ROUTE;
 	return balancer_pick(&x->proxy->balancer, &key, &x->tried, x->attempts + 1,
 			     loop_now_ms(x->proxy->loop), &x->endpoint);
 }
 
-static enum step reject(struct exchange *x, unsigned status, struct str router_error,
-			const char *format, struct str cache_control)
+static enum step reject(struct exchange *x, enum failure failure, const char *what,
+			struct str cache_control)
 {
+	const struct verdict *verdict = verdict_of(failure);
 	struct str host = x->request.authority;
 	struct str message = arena_format(&x->arena, "Requested route ('%.*s') %s", STR_ARG(host),
-					  format);
+					  what);
 
 	counter_add(x->proxy->counters, COUNTER_rejected_requests, 1);
-	respond_error(x, status, router_error, message);
+	respond_error(x, verdict->status, str_of(verdict->router_error), message);
 	if (cache_control.len)
 		respond_add(x, STR("Cache-Control"), cache_control);
 	return ADVANCE;
+}
+
+static enum step reject_unknown(struct exchange *x)
+{
+	return reject(x, FAIL_UNKNOWN_ROUTE, "does not exist.", STR("no-cache, no-store"));
 }
 
 /* None is left for another attempt: the answer is the last failure. */
@@ -140,18 +191,15 @@ static enum step x_pick(struct exchange *x)
 		return exhausted(x);
 	switch (pick) {
 	case PICK_NO_ROUTE:
-		return reject(x, 404, STR("unknown_route"), "does not exist.",
-			      STR("no-cache, no-store"));
+		return reject_unknown(x);
 	case PICK_NO_ENDPOINT:
 		if (!x->proxy->settings->empty_pool_response_code_503)
-			return reject(x, 404, STR("unknown_route"), "does not exist.",
-				      STR("no-cache, no-store"));
-		return reject(x, 503, STR("no_endpoints"), "has no available endpoints.",
+			return reject_unknown(x);
+		return reject(x, FAIL_NO_ENDPOINTS, "has no available endpoints.",
 			      STR("public,max-age=2"));
 	case PICK_OVERLOADED:
 		counter_add(x->proxy->counters, COUNTER_backend_exhausted_conns, 1);
-		return reject(x, 503, STR("Connection Limit Reached"),
-			      "has reached the connection limit.", STR_NONE);
+		return reject(x, FAIL_CONNECTION_LIMIT, "has reached the connection limit.", STR_NONE);
 	case PICK_EXHAUSTED:
 		return exhausted(x);
 	case PICK_OK:
@@ -159,13 +207,15 @@ static enum step x_pick(struct exchange *x)
 	}
 	x->is_picked = x->has_endpoint = true;
 	if (x->is_too_large) {
+		x->failure = FAIL_REQUEST_TOO_LARGE;
 		steps_refuse_size(x);
 		return ADVANCE;
 	}
-	x->timed_state = X_STATES;    /* every attempt has its own time */
+	retry_begin(x);
+	begin_attempt_time(x);
 	x->attempts++;
 	counter_add(x->proxy->counters, COUNTER_attempts, 1);
-	x->attempt = (struct attempt){ .stream = NULL };
+	x->attempt = (struct attempt){ .stream = NULL, .wants_fresh = x->wants_fresh };
 	if (!x->app_began_ns)
 		x->app_began_ns = clock_ns();
 	steps_attempt(x);
@@ -181,15 +231,18 @@ static bool has_body_to_send(const struct exchange *x)
 
 static enum step x_connect(struct exchange *x)
 {
-	bool has_body = has_body_to_send(x);
+	bool has_body = has_body_to_send(x), was_in_handshake = upstream_is_in_handshake(&x->attempt);
 	enum io io;
 	enum failure failure = upstream_open(x->proxy->upstream, &x->endpoint, &x->task,
 					     &x->attempt, &io);
 
+	if (upstream_is_in_handshake(&x->attempt) != was_in_handshake)
+		x->timed_state = X_STATES;    /* it has a time of its own */
 	if (failure)
 		return retry_or_fail(x, failure);
 	if (io == IO_AGAIN)
 		return WAIT;
+	retry_prepare_record(x);
 	if (stream_send_head(x->attempt.stream, &x->request, !has_body) == IO_ERROR &&
 	    stream_failure(x->attempt.stream))
 		return retry_or_fail(x, stream_failure(x->attempt.stream));
@@ -237,8 +290,7 @@ static enum step forward_interim(struct exchange *x)
 /* Nobody asked for another protocol (spec proxy 10.2). */
 static enum step refuse_upgrade(struct exchange *x)
 {
-	retry_drop_upstream(x);
-	return respond_text(x, 502, STR_NONE);
+	return retry_give_up(x, FAIL_UPGRADE);
 }
 
 static enum step begin_response(struct exchange *x)
@@ -250,8 +302,12 @@ static enum step begin_response(struct exchange *x)
 		return refuse_upgrade(x);
 	if (keep_alive.len)
 		upstream_note_keep_alive(&x->attempt, keep_alive);
+	if (retry_wants_other_answer(x) && has_other_endpoint(x) && retry_answer(x))
+		return ADVANCE;
 	if (!steps_response(x, &failure))
 		return retry_or_fail(x, failure);
+	x->failure = FAIL_NONE;       /* of earlier attempts */
+	x->failure_text = STR_NONE;
 	x->is_response_begun = true;
 	x->download.is_done = x->response.body == BODY_NONE ||
 			      (x->response.body == BODY_LENGTH && !x->response.content_length);
@@ -388,6 +444,7 @@ static void give_back(struct exchange *x)
 static enum step x_finish(struct exchange *x)
 {
 	record_write(x);
+	retry_end(x);
 	replay_fini(&x->replay);
 	task_fini(x->proxy->loop, &x->task);
 	downstream_release(x->downstream);
@@ -433,6 +490,22 @@ static void fail_or_cut(struct exchange *x, enum failure failure)
 		retry_cut(x);
 }
 
+/* Which of the times ran out. */
+static enum failure late_failure(const struct exchange *x)
+{
+	uint64_t now_ms = loop_now_ms(x->proxy->loop);
+
+	if (x->state == X_CONNECT)
+		return upstream_is_in_handshake(&x->attempt) ? FAIL_TLS_TIMEOUT :
+							       FAIL_CONNECT_TIMEOUT;
+	if (waits_for_endpoint(x) && x->try_ends_ms && now_ms >= x->try_ends_ms)
+		return FAIL_TRY_TIMEOUT;
+	if ((waits_for_endpoint(x) || x->state == X_RELAY) && x->attempt_ends_ms &&
+	    now_ms >= x->attempt_ends_ms)
+		return FAIL_TOTAL_TIMEOUT;
+	return states[x->state].late;
+}
+
 /* The deadline passed, or the client went away: looked at once, here, for every
  * state. */
 static void interrupt_if_due(struct exchange *x)
@@ -441,10 +514,10 @@ static void interrupt_if_due(struct exchange *x)
 		fail_or_cut(x, FAIL_CLIENT_GONE);
 	else if (!task_is_due(x->proxy->loop, &x->task))
 		return;
-	else if (x->state == X_AWAIT_HEAD && x->expects_continue)
+	else if (late_failure(x) == FAIL_RESPONSE_TIMEOUT && x->expects_continue)
 		send_continue(x);
 	else
-		fail_or_cut(x, states[x->state].late);
+		fail_or_cut(x, late_failure(x));
 	x->timed_state = X_STATES;    /* a new wait, a new deadline */
 }
 

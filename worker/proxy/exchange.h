@@ -53,7 +53,11 @@ struct exchange {
 	bool is_recorded;             /* in counters and access log */
 	uint8_t interim_count;
 	uint32_t dropped_bytes;       /* of the request body, after the answer */
-	unsigned attempts;            /* begun */
+	unsigned attempts;            /* begun; a replaced connection is none */
+	uint64_t try_ends_ms, attempt_ends_ms;        /* of this attempt; 0: never */
+	uint32_t route;               /* whose retry budget it is in */
+	bool is_in_budget, is_retrying;       /* counted there, and as a retry */
+	bool wants_fresh;             /* a kept connection failed: no other one */
 	enum failure failure;         /* of the last attempt, or what ended it all */
 	struct tried tried;           /* endpoints of this exchange that failed */
 	struct str failure_text;      /* what happened, in Gorouter's words */

@@ -7,6 +7,7 @@
 
 #include "counters.h"
 #include "proxy/access_log.h"
+#include "proxy/retry_policy.h"
 #include "upstream/balancer.h"
 #include "upstream/upstream.h"
 
@@ -15,13 +16,15 @@ struct proxy_settings {
 	uint64_t idle_timeout_ms;     /* between requests of a connection */
 	uint64_t response_timeout_ms; /* for a response head, each attempt; 0 for ever */
 	uint64_t body_timeout_ms;     /* without a body byte in either direction; 0 for ever */
+	uint64_t endpoint_timeout_ms; /* from an attempt's begin to its body's end; 0 for ever */
 	uint64_t drain_idle_ms;       /* how long a draining worker waits for a last request */
-	uint64_t max_attempts;
 	uint64_t replay_limit_bytes;  /* of a request body, kept for another attempt */
 	uint64_t max_connections;     /* of clients, in this worker */
 	uint64_t buffer_limit_bytes;  /* of this worker, all connections together */
 	uint64_t max_request_header_bytes, max_request_headers;
 	bool empty_pool_response_code_503;
+	bool proxy_status, short_router_errors, gateway_timeout_504;
+	struct retry_settings retry;
 	bool force_forwarded_proto_https, sanitize_forwarded_proto;
 	char *healthcheck_user_agent;
 	struct mux_settings mux;      /* limits of request heads */
@@ -36,9 +39,11 @@ struct proxy {
 	struct upstream *upstream;
 	struct access_log *access_log;        /* NULL: none */
 	const struct proxy_settings *settings;
-	uint64_t connect_timeout_ms;
+	uint64_t connect_timeout_ms, handshake_timeout_ms;    /* to endpoints */
+	struct tls_server *tls;       /* for clients; NULL: no certificates */
 	uint64_t *counters;           /* this worker's row */
 	struct balancer balancer;
+	struct retry_budget budget;
 	struct cds_list_head downstreams;     /* every client connection */
 	unsigned downstream_count;
 	bool is_draining;

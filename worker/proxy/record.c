@@ -4,6 +4,7 @@
 #include "proxy/record.h"
 
 #include "base/clock.h"
+#include "proxy/verdict.h"
 
 /* 499 for a client that left before its answer began; 0: none was sent. */
 static unsigned status_of(const struct exchange *x)
@@ -59,6 +60,7 @@ static void write_line(struct exchange *x, unsigned status)
 		.minor = request->minor, .status = status,
 		.request_id = str_of(x->request_id),
 		.router_error = router_error(x),
+		.failure_code = str_of(verdict_code(x->failure)),
 		.remote = x->peer,
 		.received_bytes = x->upload.bytes, .sent_bytes = x->download.bytes,
 		.started_wall_ns = x->began_wall_ns, .elapsed_ns = elapsed_ns,

@@ -4,6 +4,7 @@
 #include "proxy/respond.h"
 
 #include "http/status_text.h"
+#include "proxy/verdict.h"
 
 /* Of a request body that nobody will read: so much is dropped to keep the
  * connection (spec proxy section 2). */
@@ -15,6 +16,13 @@ static bool can_keep_connection(const struct exchange *x)
 	uint64_t left = stream_body_left(x->down);
 
 	return !left || (!x->expects_continue && left <= DROPPED_BODY_MAX);
+}
+
+/* RFC 9209: our name, the kind of error, and our own code for it. */
+static struct str proxy_status(struct exchange *x)
+{
+	return arena_format(&x->arena, "wye; error=%s; details=\"%s\"",
+			    verdict_of(x->failure)->error, verdict_code(x->failure));
 }
 
 static void begin(struct exchange *x, unsigned status, struct str body)
@@ -31,6 +39,8 @@ static void begin(struct exchange *x, unsigned status, struct str body)
 	head->keeps_alive = can_keep_connection(x);
 	x->local_body = body;
 	x->state = X_RESPOND;
+	if (x->failure && x->proxy->settings->proxy_status)
+		respond_add(x, STR("Proxy-Status"), proxy_status(x));
 }
 
 void respond_add(struct exchange *x, struct str name, struct str value)
@@ -61,6 +71,8 @@ enum step respond_error(struct exchange *x, unsigned status, struct str router_e
 {
 	struct str reason = http_status_text(status, &x->arena);
 
+	if (!x->failure)
+		x->failure = verdict_of_refusal(router_error);
 	return respond_failure(x, status, router_error,
 			       arena_format(&x->arena, "%u %.*s: %.*s", status, STR_ARG(reason),
 					    STR_ARG(message)));

@@ -3,6 +3,11 @@
  */
 #include "proxy/retry.h"
 
+#include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/respond.h"
@@ -45,7 +50,8 @@ static struct failure_facts facts_of(const struct exchange *x, struct addr *loca
 	}
 	return (struct failure_facts){
 		.error = x->attempt.error, .backend = backend, .local = local, .remote = remote,
-		.detail = up && up->detail ? up->detail : x->down->detail,
+		.detail = x->attempt.detail ? x->attempt.detail :
+			  up && up->detail ? up->detail : x->down->detail,
 		.host_name = x->endpoint.host,
 	};
 }
@@ -73,30 +79,109 @@ bool retry_is_idempotent(const struct exchange *x)
 	       http_head_find(&x->request, STR("X-Idempotency-Key")).len;
 }
 
-/* No harm if an endpoint acts on it again, or none can have acted on it. */
+/* The endpoint had closed the connection before the request came: its FIN was here,
+ * then its kernel answered with RST (that order is EPIPE), and has acknowledged no
+ * byte.  So nobody can have read one.  Only where socket bytes are request bytes. */
+static bool was_refused_unread(const struct exchange *x)
+{
+	const struct stream *up = x->attempt.stream;
+	struct conn *conn = mux_conn(up->mux);
+	int unacknowledged = 0, error = conn->error;
+	socklen_t len = sizeof(error);
+
+	if (x->endpoint.flags & ENDPOINT_TLS || !x->upload.is_done || x->upload.is_stopped)
+		return false;
+	if (!error)
+		getsockopt(conn->watch.fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	return error == EPIPE && ioctl(conn->watch.fd, SIOCOUTQ, &unacknowledged) == 0 &&
+	       unacknowledged > 0 && (uint64_t)unacknowledged >= stream_bytes_sent(up);
+}
+
+/* No endpoint has seen any of this attempt. */
+static bool is_untouched(const struct exchange *x, enum failure failure)
+{
+	return x->attempt.stream && (!stream_bytes_sent(x->attempt.stream) ||
+				     (failure == FAIL_STALE && was_refused_unread(x)));
+}
+
 static bool is_replayable(const struct exchange *x)
 {
-	return retry_is_idempotent(x) ||
-	       (x->attempt.stream && !stream_bytes_sent(x->attempt.stream));
+	return x->proxy->settings->retry.non_idempotent || retry_is_idempotent(x);
 }
 
-static bool may_retry(const struct exchange *x, enum failure failure)
+void retry_prepare_record(struct exchange *x)
 {
-	return x->attempts < x->proxy->settings->max_attempts && !x->replay.is_lost &&
-	       verdict_allows_retry(failure, is_replayable(x));
+	bool may_need_it = x->attempt.is_reused || x->replay.len || is_replayable(x);
+
+	x->replay.limit = may_need_it ? x->proxy->settings->replay_limit_bytes : 0;
 }
 
-static void log_failed_attempt(const struct exchange *x, bool retriable)
+/* Limits on how much is tried again; NULL: none stands in the way. */
+static const char *limit_reached(struct exchange *x)
+{
+	const struct retry_settings *settings = &x->proxy->settings->retry;
+	uint64_t spent_ms = (loop_now_ns(x->proxy->loop) - x->began_ns) / 1000000;
+
+	if (x->attempts >= settings->attempts)
+		return "attempts";
+	if (settings->time_budget_ms && spent_ms >= settings->time_budget_ms)
+		return "time-budget";
+	if (!x->is_retrying)
+		x->is_retrying = retry_budget_take(&x->proxy->budget, x->route, settings);
+	return x->is_retrying ? NULL : "retry-budget";
+}
+
+/* A kept connection that had closed is replaced, whatever is configured and without
+ * being counted, as in Gorouter; what comes then is on a fresh one. */
+static bool replaces_stale(const struct exchange *x, enum failure failure)
+{
+	return failure == FAIL_STALE && !x->wants_fresh;
+}
+
+/* Why there is no other attempt, in a word for the log; NULL: there is one. */
+static const char *obstacle(struct exchange *x, enum failure failure)
+{
+	unsigned on = x->proxy->settings->retry.on;
+
+	if (x->is_response_begun)
+		return "answer-begun";
+	if (replaces_stale(x, failure))
+		on |= ON_RESET;
+	if (!verdict_allows_retry(failure, on, is_untouched(x, failure), is_replayable(x)))
+		return "not-safe";
+	if (x->replay.is_lost)
+		return "body-not-kept";
+	return replaces_stale(x, failure) ? NULL : limit_reached(x);
+}
+
+static void log_failed_attempt(const struct exchange *x, enum failure failure,
+			       const char *obstacle)
 {
 	char backend[272];
 
 	endpoint_format_address(&x->endpoint, backend, sizeof(backend));
 	log_error("backend-endpoint-failed",
 		  "route-endpoint=%s app=%.*s error=%.*s attempt=%u vcap_request_id=%s "
-		  "retriable=%s conn-reused=%s host=%.*s",
+		  "retriable=%s conn-reused=%s host=%.*s code=%s not-retried=%s",
 		  backend, STR_ARG(x->endpoint.app_id), STR_ARG(x->failure_text), x->attempts,
-		  x->request_id, retriable ? "true" : "false",
-		  x->attempt.is_reused ? "true" : "false", STR_ARG(x->request.authority));
+		  x->request_id, obstacle ? "false" : "true",
+		  x->attempt.is_reused ? "true" : "false", STR_ARG(x->request.authority),
+		  verdict_code(failure), obstacle ? obstacle : "-");
+}
+
+/* What the client is told: status, X-Cf-RouterError and text of the row. */
+static enum step answer(struct exchange *x, const struct verdict *verdict)
+{
+	const struct proxy_settings *settings = x->proxy->settings;
+	struct str text = settings->short_router_errors ? str_of(verdict->name) : x->failure_text;
+
+	if (verdict->router_error)
+		return respond_text(x, verdict->status, str_of(verdict->body));
+	text = arena_format(&x->arena, "endpoint_failure (%.*s)", STR_ARG(text));
+	if (settings->gateway_timeout_504 && str_equal(str_of(verdict->flag), STR("UT")))
+		return respond_failure(x, 504, text,
+				       STR("504 Gateway Timeout: Registered endpoint was too slow."));
+	return respond_failure(x, verdict->status, text, str_of(verdict->body));
 }
 
 enum step retry_give_up(struct exchange *x, enum failure failure)
@@ -111,32 +196,96 @@ enum step retry_give_up(struct exchange *x, enum failure failure)
 	if (x->is_response_begun || failure == FAIL_CLIENT_GONE)
 		return retry_cut(x);
 	retry_drop_upstream(x);
-	return respond_failure(x, verdict->status,
-			       arena_format(&x->arena, "endpoint_failure (%.*s)",
-					    STR_ARG(x->failure_text)), str_of(verdict->body));
+	return answer(x, verdict);
 }
 
-/* Decides about another attempt: the only way back in the state machine. */
-enum step retry_or_fail(struct exchange *x, enum failure failure)
+static void hold_against_endpoint(struct exchange *x, enum failure failure)
 {
-	const struct verdict *verdict = verdict_of(failure);
-	bool retries = !x->is_response_begun && may_retry(x, failure);
+	enum verdict_mark mark = (enum verdict_mark)verdict_of(failure)->mark;
 
-	x->failure_text = describe(x, failure);
-	x->app_ended_ns = clock_ns();
-	if (x->has_endpoint && failure != FAIL_CLIENT_GONE)
-		log_failed_attempt(x, retries);
-	if (x->has_endpoint && verdict->mark != MARK_NONE)
-		balancer_mark_failed(&x->proxy->balancer, &x->endpoint, failure,
-				     x->attempt.error, loop_now_ms(x->proxy->loop));
-	if (!retries)
-		return retry_give_up(x, failure);
-	retry_drop_upstream(x);
+	if (!x->has_endpoint || mark == MARK_NONE)
+		return;
+	balancer_mark_failed(&x->proxy->balancer, &x->endpoint, failure, mark == MARK_PRUNE,
+			     x->attempt.error, loop_now_ms(x->proxy->loop));
+}
+
+/* This exchange does not try it again. */
+static void avoid_endpoint(struct exchange *x)
+{
 	if (x->tried.count < TRIED_MAX)
 		x->tried.serials[x->tried.count++] = x->endpoint.serial;
+}
+
+/* Back to the choice of an endpoint. */
+static enum step try_again(struct exchange *x)
+{
+	retry_drop_upstream(x);
 	x->replay.sent = 0;
 	x->upload.is_done = x->upload.is_stopped = false;
 	counter_add(x->proxy->counters, COUNTER_retries, 1);
 	x->state = X_PICK;
 	return ADVANCE;
+}
+
+/* Decides about another attempt: with retry_answer() the only way back in the
+ * state machine. */
+enum step retry_or_fail(struct exchange *x, enum failure failure)
+{
+	const char *why_not;
+
+	failure = upstream_failure(&x->attempt, failure);
+	why_not = obstacle(x, failure);
+	x->failure = failure;
+	x->failure_text = describe(x, failure);
+	x->app_ended_ns = clock_ns();
+	if (x->has_endpoint && failure != FAIL_CLIENT_GONE)
+		log_failed_attempt(x, failure, why_not);
+	hold_against_endpoint(x, failure);
+	if (why_not)
+		return retry_give_up(x, failure);
+	if (replaces_stale(x, failure)) {
+		x->wants_fresh = true;
+		x->attempts--;
+	} else {
+		avoid_endpoint(x);
+	}
+	return try_again(x);
+}
+
+bool retry_wants_other_answer(const struct exchange *x)
+{
+	const struct retry_settings *settings = &x->proxy->settings->retry;
+
+	return verdict_is_retriable_status(x->response.status, settings->on, settings->codes,
+					   settings->code_count) &&
+	       is_replayable(x) && !x->replay.is_lost;
+}
+
+bool retry_answer(struct exchange *x)
+{
+	if (limit_reached(x))
+		return false;
+	log_info("backend-answer-retried", "app=%.*s status=%u attempt=%u vcap_request_id=%s",
+		 STR_ARG(x->endpoint.app_id), x->response.status, x->attempts, x->request_id);
+	x->app_ended_ns = clock_ns();
+	x->failure = FAIL_NO_ENDPOINT;        /* if the other one is gone by now */
+	avoid_endpoint(x);
+	try_again(x);
+	return true;
+}
+
+void retry_begin(struct exchange *x)
+{
+	if (x->is_in_budget)
+		return;
+	x->is_in_budget = true;
+	x->route = x->proxy->balancer.route;
+	retry_budget_begin(&x->proxy->budget, x->route);
+}
+
+void retry_end(struct exchange *x)
+{
+	if (x->is_in_budget)
+		retry_budget_end(&x->proxy->budget, x->route, x->is_retrying);
+	x->is_in_budget = x->is_retrying = false;
 }

@@ -152,7 +152,7 @@ static const struct inst *choose_in_order_of_preference(struct choice *c)
 	return inst;
 }
 
-static enum pick pick_from(struct choice *c, struct endpoint *out)
+static enum pick pick_from(struct balancer *b, struct choice *c, struct endpoint *out)
 {
 	const struct inst *inst = choose_in_order_of_preference(c);
 
@@ -161,6 +161,7 @@ static enum pick pick_from(struct choice *c, struct endpoint *out)
 		       !c->saw_untried ? PICK_EXHAUSTED : PICK_OVERLOADED;
 	if (!inst_copy(inst, out))
 		return PICK_NO_ENDPOINT;
+	b->route = route_id(c->route);
 	return live_begin(c->balancer->board, out->row, c->balancer->slot) ? PICK_OK :
 									     PICK_OVERLOADED;
 }
@@ -184,11 +185,32 @@ enum pick balancer_pick(struct balancer *b, const struct route_key *key, const s
 		pick = PICK_NO_ENDPOINT;
 		break;
 	case ROUTE_FOUND:
-		pick = pick_from(&c, out);
+		pick = pick_from(b, &c, out);
 		break;
 	}
 	route_read_end(b->routes);    /* no table pointer is used below this line */
 	return pick;
+}
+
+bool balancer_has_other(struct balancer *b, const struct route_key *key, const struct tried *tried,
+			uint64_t serial, uint64_t now_ms)
+{
+	struct choice c = {
+		.balancer = b, .tried = tried, .skips_failed = true,
+		.now_tick = table_tick(b->table, now_ms),
+		.failed_ticks = (uint32_t)(b->settings->failed_ms / MS_PER_TICK),
+	};
+	bool has = false;
+
+	route_read_begin(b->routes);
+	if (route_find(b->routes, key, &c.route) == ROUTE_FOUND)
+		for (unsigned i = 0; i < route_capacity(c.route) && !has; i++) {
+			const struct inst *inst = eligible(&c, i);
+
+			has = inst && inst_serial(inst) != serial && has_room(&c, inst);
+		}
+	route_read_end(b->routes);
+	return has;
 }
 
 void balancer_release(struct balancer *b, const struct endpoint *endpoint)
@@ -197,10 +219,11 @@ void balancer_release(struct balancer *b, const struct endpoint *endpoint)
 }
 
 void balancer_mark_failed(struct balancer *b, const struct endpoint *endpoint,
-			  enum failure failure, int error, uint64_t now_ms)
+			  enum failure failure, bool is_unfit, int error, uint64_t now_ms)
 {
 	struct endpoint_event event = {
-		.kind = EVENT_FAILED, .row = endpoint->row, .serial = endpoint->serial,
+		.kind = is_unfit && endpoint->flags & ENDPOINT_TLS ? EVENT_PRUNE : EVENT_FAILED,
+		.row = endpoint->row, .serial = endpoint->serial,
 		.failure = failure, .error = (uint32_t)error,
 	};
 	uint32_t tick = table_tick(b->table, now_ms);

@@ -26,6 +26,7 @@ struct balancer {                     /* everything borrowed; one per worker */
 	unsigned slot;
 	uint64_t *counters;
 	const struct balancer_settings *settings;
+	uint32_t route;               /* route_id() of the last PICK_OK */
 };
 
 enum pick {
@@ -41,12 +42,18 @@ enum pick balancer_pick(struct balancer *balancer, const struct route_key *key,
 			const struct tried *tried, unsigned attempt, uint64_t now_ms,
 			struct endpoint *out);
 
+/* True if the route has an endpoint besides `serial` that was not tried and has
+ * not failed lately. */
+bool balancer_has_other(struct balancer *balancer, const struct route_key *key,
+			const struct tried *tried, uint64_t serial, uint64_t now_ms);
+
 /* The attempt is over: one less in flight.  Once for every PICK_OK. */
 void balancer_release(struct balancer *balancer, const struct endpoint *endpoint);
 
 /* Holds a failure against the endpoint, here and in all workers, and tells the
- * registrar.  `error`: errno, or 0. */
+ * registrar.  is_unfit: it may be removed, if it is one with TLS (spec control 3.5).
+ * `error`: errno, or 0. */
 void balancer_mark_failed(struct balancer *balancer, const struct endpoint *endpoint,
-			  enum failure failure, int error, uint64_t now_ms);
+			  enum failure failure, bool is_unfit, int error, uint64_t now_ms);
 
 #endif

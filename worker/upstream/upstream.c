@@ -84,16 +84,23 @@ static const enum failure tls_failures[TLS_FAULT_COUNT] = {
 	[TLS_FAULT_LOCAL]             = FAIL_LOCAL,
 };
 
+static enum failure handshake_failure(struct attempt *attempt)
+{
+	struct conn *conn = mux_conn(attempt->stream->mux);
+	enum failure failure = tls_failures[conn_tls_fault(conn)];
+
+	attempt->detail = conn_tls_error(conn);
+	attempt->error = conn->error;
+	return failure ? failure : FAIL_TLS_RESET;
+}
+
 enum failure upstream_failure(struct attempt *attempt, enum failure otherwise)
 {
 	struct conn *conn = attempt->stream ? mux_conn(attempt->stream->mux) : NULL;
-	enum tls_fault fault = conn ? conn_tls_fault(conn) : TLS_FAULT_NONE;
 
-	if (!fault || !tls_failures[fault])
+	if (!conn || conn_tls_fault(conn) != TLS_FAULT_REFUSED_US)
 		return otherwise;
-	attempt->detail = conn_tls_error(conn);
-	attempt->error = conn->error;
-	return tls_failures[fault];
+	return handshake_failure(attempt);
 }
 
 bool upstream_is_in_handshake(const struct attempt *attempt)
@@ -116,12 +123,12 @@ static enum failure shake_hands(struct attempt *attempt, enum io *io)
 	attempt->is_in_handshake = *io == IO_AGAIN;
 	if (*io == IO_OK || *io == IO_AGAIN)
 		return FAIL_NONE;
-	return upstream_failure(attempt, FAIL_TLS_RESET);
+	return handshake_failure(attempt);
 }
 
 static enum failure find_or_connect(struct upstream *u, struct task *task, struct attempt *attempt)
 {
-	struct mux *mux = pool_take(u->pool, &attempt->target);
+	struct mux *mux = attempt->wants_fresh ? NULL : pool_take(u->pool, &attempt->target);
 
 	attempt->is_reused = mux != NULL;
 	if (!mux)

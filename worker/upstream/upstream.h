@@ -36,6 +36,7 @@ struct attempt {
 	int error;                    /* errno behind a failure, or 0 */
 	const char *detail;           /* words about a TLS failure, or NULL; until the close */
 	bool is_resolving, is_in_handshake;
+	bool wants_fresh;             /* set by the caller: no kept connection */
 	bool is_reused;               /* its connection has carried a stream before */
 };
 

@@ -157,7 +157,7 @@ static void the_last_attempt_of_max_attempts_is_the_last(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
 		struct exchange *x;
 
-		t->settings.max_attempts = limits[i];
+		t->settings.retry.attempts = limits[i];
 		x = attempt(t, GET, false);
 		for (uint64_t n = 1; n < limits[i]; n++) {
 			retry_or_fail(x, FAIL_CONNECT);
@@ -202,7 +202,7 @@ static void the_client_is_told_what_happened_in_gorouters_words(void **state)
 	char address[ADDR_TEXT_SIZE], expected[256];
 	uint64_t bad_gateways = count_of(t, COUNTER_bad_gateways);
 
-	t->settings.max_attempts = 1;
+	t->settings.retry.attempts = 1;
 	x = exchange_test_begin(t, GET);
 	exchange_test_pick(t);
 	addr_format(&t->backend.addr, address);
@@ -227,7 +227,7 @@ static void a_lost_connection_is_described_with_both_addresses_and_its_error(voi
 	struct addr local;
 	char from[ADDR_TEXT_SIZE], to[ADDR_TEXT_SIZE], expected[256];
 
-	t->settings.max_attempts = 1;
+	t->settings.retry.attempts = 1;
 	x = attempt(t, GET, true);
 	conn_local(mux_conn(x->attempt.stream->mux), &local);
 	addr_format(&local, from);

@@ -103,7 +103,7 @@ static unsigned serve(struct pool *p)
 
 static void blame(struct pool *p)
 {
-	balancer_mark_failed(&p->balancer, &p->endpoint, FAIL_CONNECT, ECONNREFUSED, p->now_ms);
+	balancer_mark_failed(&p->balancer, &p->endpoint, FAIL_CONNECT, true, ECONNREFUSED, p->now_ms);
 }
 
 static void round_robin_serves_all_in_turn_whatever_the_holes(void **state)
