@@ -3,6 +3,7 @@
  */
 #include "proxy/downstream.h"
 
+#include "base/log.h"
 #include "net/tls.h"
 #include "proxy/exchange.h"
 
