@@ -179,9 +179,10 @@ class Backend:
 
     host = "127.0.0.1"
 
-    def __init__(self, answer=ok, on_connect=None, read_body=True, idle_s=None, name=None, port=0):
+    def __init__(self, answer=ok, on_connect=None, read_body=True, idle_s=None, name=None, port=0, tls=None):
         self.answer, self.on_connect, self.reads_body, self.idle_s = answer, on_connect, read_body, idle_s
         self.requests, self.exchanges, self.faults = [], [], []
+        self.tls = tls                                    # an ssl.SSLContext: every connection begins with TLS
         self.is_closing = threading.Event()
         self.listener = socket.create_server((self.host, port or free_port()), backlog=512)
         self.port = self.listener.getsockname()[1]
@@ -212,6 +213,8 @@ class Backend:
             exchange.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.on_connect:
                 self.on_connect(exchange)
+            if self.tls:
+                exchange.socket = self.tls.wrap_socket(exchange.socket, server_side=True)
             while exchange.is_open and not self.is_closing.is_set():
                 exchange.socket.settimeout(self.idle_s)
                 request = exchange.read_request()

@@ -39,9 +39,11 @@ def parse_fields(lines):
 class Client:
     """One connection.  Usable as a context manager."""
 
-    def __init__(self, port, host="127.0.0.1", timeout_s=15):
+    def __init__(self, port, host="127.0.0.1", timeout_s=15, tls=None, server_name=None, session=None):
         self.socket = socket.create_connection((host, port), timeout=timeout_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:                                           # an ssl.SSLContext
+            self.socket = tls.wrap_socket(self.socket, server_hostname=server_name, session=session)
         self.pending = b""
 
     def __enter__(self):
