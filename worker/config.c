@@ -3,6 +3,8 @@
  */
 #include "worker/config.h"
 
+#include "worker/config_headers.h"
+
 #define W(KIND, ...) SETTING_##KIND(struct worker_config, __VA_ARGS__)
 #define P(KIND, ...) SETTING_##KIND(struct proxy_settings, __VA_ARGS__)
 #define U(KIND, ...) SETTING_##KIND(struct upstream_settings, __VA_ARGS__)
@@ -35,6 +37,17 @@ static const struct setting proxy_rows[] = {
 	P(BOOL, force_forwarded_proto_https, "force_forwarded_proto_https", "false"),
 	P(BOOL, sanitize_forwarded_proto, "sanitize_forwarded_proto", "false"),
 	P(TEXT, healthcheck_user_agent, "healthcheck_user_agent", "HTTP-Monitor/1.1"),
+
+	P(CHOICE, headers.forwarded_client_cert, "forwarded_client_cert", "always_forward",
+	  "always_forward|forward|sanitize_set"),
+	P(TEXTS, headers.hop_by_hop_headers_to_filter, "hop_by_hop_headers_to_filter",
+	  "X-Forwarded-For,X-Forwarded-Proto,B3,X-B3,X-B3-SpanID,X-B3-TraceID,X-Request-Start,"
+	  "X-Forwarded-Client-Cert"),
+	P(BOOL, headers.send_http_start_stop_server_event, "send_http_start_stop_server_event",
+	  "true"),
+	P(TEXT, headers.trace_key, "trace_key", ""),
+	SETTING_GROUP("tracing"),
+	SETTING_GROUP("http_rewrite"),
 	SETTING_END,
 };
 
@@ -66,13 +79,17 @@ static int read_groups(const struct config *file, struct worker_config *out,
 		return rc;
 	if ((rc = settings_read(file, "worker.proxy", proxy_rows, &out->proxy, reason)) < 0)
 		goto free_worker;
-	if ((rc = settings_read(file, "worker.upstream", upstream_rows, &out->upstream, reason)) < 0)
+	if ((rc = config_headers_read(file, &out->proxy.headers, reason)) < 0)
 		goto free_proxy;
+	if ((rc = settings_read(file, "worker.upstream", upstream_rows, &out->upstream, reason)) < 0)
+		goto free_headers;
 	if ((rc = settings_read(file, "worker.balancer", balancer_rows, &out->balancer, reason)) < 0)
 		goto free_upstream;
 	return 0;
 free_upstream:
 	settings_free(upstream_rows, &out->upstream);
+free_headers:
+	config_headers_free(&out->proxy.headers);
 free_proxy:
 	settings_free(proxy_rows, &out->proxy);
 free_worker:
@@ -101,6 +118,7 @@ void worker_config_free(struct worker_config *config)
 {
 	settings_free(balancer_rows, &config->balancer);
 	settings_free(upstream_rows, &config->upstream);
+	config_headers_free(&config->proxy.headers);
 	settings_free(proxy_rows, &config->proxy);
 	settings_free(worker_rows, config);
 	instance_free(&config->instance);
