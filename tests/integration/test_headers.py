@@ -254,3 +254,213 @@ def test_a_client_cannot_say_which_instance_answers(serve):
                    "X-CF-InstanceIndex: forged", "X-CF-InstanceIndex: twice")
     assert (request.all("x-cf-applicationid"), request.all("x-cf-instanceid"), request.all("x-cf-instanceindex")) == (
         ["app-guid"], ["iid"], ["7"])
+
+
+# --- 11.4: Expect
+
+def expecting(router, value="100-continue", length=4):
+    client = router.client(timeout_s=10)
+    client.send_head("POST", "/", [("Host", HOST), ("Content-Length", length), ("Expect", value)])
+    return client
+
+
+@pytest.mark.parametrize("value", ["100-continue", "100-Continue", "100-continue, x"])
+def test_an_app_that_answers_at_once_is_not_preceded_by_a_100(serve, value):
+    """19.16: Gorouter invents a 100 and reads the body first."""
+    router, _ = serve(lambda exchange, request: exchange.respond(417, b"no", reason="Expectation Failed"),
+                      read_body=False)
+    with expecting(router, value) as client:
+        response = client.response()
+        assert (response.status, response.body, response.informational) == (417, b"no", [])
+
+
+def test_an_app_that_answers_and_closes_is_not_sent_the_body(serve):
+    router, backend = serve(lambda exchange, request: exchange.respond(403, b"no", framing="close"), read_body=False)
+    with expecting(router) as client:
+        response = client.response()
+        assert (response.status, response.body) == (403, b"no")
+        assert response.header("connection") == "close" and client.is_closed()
+    assert backend.exchanges[0].pending == b""
+
+
+def test_one_100_reaches_the_client_however_many_the_app_sends(serve):
+    def eager(exchange, request):
+        exchange.send(b"HTTP/1.1 100 Continue\r\nX-Interim: 1\r\n\r\n" * 3)
+        exchange.read_body(request)
+        exchange.respond(body=request.body)
+    router, backend = serve(eager, read_body=False)
+    with expecting(router) as client:
+        assert client.read_head().status == 100
+        client.send(b"body")
+        response = client.response()
+        assert (response.body, response.informational) == (b"body", [])
+        assert response.header("x-interim") is None, "interim fields do not leak into the final answer"
+    assert backend.requests[0].header("expect") == "100-continue"
+
+
+def test_a_100_that_nobody_asked_for_is_not_passed_on(serve):
+    def eager(exchange, request):
+        exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        exchange.respond(body=b"final")
+    router, _ = serve(eager)
+    response = ask(router)
+    assert (response.body, response.informational) == (b"final", [])
+
+
+# --- 11.3, 12.5, 19.13: answers before the end of the request
+
+@pytest.mark.parametrize("framing", [("Content-Length", 50 << 20), ("Transfer-Encoding", "chunked")])
+def test_an_early_answer_reaches_a_client_that_holds_its_body(serve, framing):
+    """Gorouter reads 256 KiB of the body before it writes the answer: here not a byte of it is needed."""
+    router, _ = serve(lambda exchange, request: exchange.respond(401, b"who are you", reason="Unauthorized"),
+                      read_body=False)
+    began = time.monotonic()
+    with router.client(timeout_s=5) as client:
+        client.send_head("POST", "/", [("Host", HOST), framing])
+        response = client.response()
+        assert (response.status, response.body) == (401, b"who are you")
+    assert time.monotonic() - began < 1.5
+
+
+def test_a_conversation_goes_both_ways_at_once(serve):
+    def converse(exchange, request):
+        exchange.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while size := int(exchange.read_until(b"\r\n"), 16):
+            data = exchange.read_exactly(size + 2)
+            exchange.send(b"%x\r\n%s" % (size, data))
+        exchange.read_until(b"\r\n")
+        exchange.send(b"0\r\n\r\n")
+    router, _ = serve(converse, read_body=False)
+    with router.client() as client:
+        client.send_head("POST", "/", [("Host", HOST), ("Transfer-Encoding", "chunked")])
+        for number in range(20):
+            client.send_chunk(b"word %d" % number)
+            if number == 0:
+                assert client.read_head().status == 200
+            assert client.read_chunk() == b"word %d" % number
+        client.send(b"0\r\n\r\n")
+        assert client.read_chunk() == b""
+
+
+def test_a_connection_lives_on_after_an_early_answer_whose_rest_arrives(serve):
+    def early(exchange, request):
+        exchange.respond(body=request.target.encode())
+        exchange.read_body(request)
+    router, _ = serve(early, read_body=False)
+    with router.client() as client:
+        client.send_head("POST", "/1", [("Host", HOST), ("Content-Length", 100)])
+        assert client.response().body == b"/1"
+        client.send(b"x" * 100)
+        client.send_head("GET", "/2", [("Host", HOST)])
+        assert client.response().body == b"/2"
+
+
+# --- 19.7: half-closing clients
+
+def slow(exchange, request):
+    time.sleep(0.3)
+    exchange.respond(body=request.body + b"whole answer")
+
+
+@pytest.mark.parametrize("text, body", [
+    (b"GET / HTTP/1.1\r\nHost: app.example\r\n\r\n", b"whole answer"),
+    (b"GET / HTTP/1.0\r\nHost: app.example\r\n\r\n", b"whole answer"),
+    (b"POST / HTTP/1.1\r\nHost: app.example\r\nContent-Length: 3\r\n\r\nabc", b"abcwhole answer"),
+    (b"POST / HTTP/1.1\r\nHost: app.example\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+     b"abcwhole answer"),
+])
+def test_a_client_that_half_closes_after_its_request_is_served(serve, text, body):
+    router, _ = serve(slow)
+    with router.client() as client:
+        client.send(text)
+        client.half_close()
+        response = client.response()
+        assert (response.status, response.body) == (200, body)
+        assert client.is_closed()
+    router.wait_for_access_line('" 200 ')
+    assert router.access_lines('" 499 ') == []
+
+
+def test_a_client_that_half_closes_gets_all_that_it_pipelined(serve):
+    router, _ = serve(slow)
+    with router.client() as client:
+        client.send(b"GET /1 HTTP/1.1\r\nHost: app.example\r\n\r\n" * 3)
+        client.half_close()
+        assert client.read_rest().count(b"whole answer") == 3
+
+
+def test_a_client_that_half_closes_gets_a_large_download_whole(serve):
+    router, _ = serve(lambda exchange, request: exchange.respond(body=b"x" * (8 << 20)))
+    with router.client() as client:
+        client.send_head("GET", "/", [("Host", HOST)])
+        client.half_close()
+        assert len(client.response().body) == 8 << 20
+
+
+# --- 12: the answer
+
+def test_answers_of_the_router_have_no_request_id(serve):
+    router, _ = serve()
+    assert router.get("nobody.example").header("x-vcap-request-id") is None
+
+
+def test_the_trace_key_tells_the_way(serve):
+    router, backend = serve(trace_key="secret")
+    response = ask(router, "X-Vcap-Trace: secret")
+    assert (response.header("x-vcap-router"), response.header("x-vcap-backend"),
+            response.header("x-cf-routeendpoint")) == ("127.0.0.1", backend.address, backend.address)
+    for fields in ((), ("X-Vcap-Trace: wrong",), ("X-Vcap-Trace: ",)):
+        assert ask(router, *fields).header("x-vcap-backend") is None
+
+
+def test_pragma_of_an_answer_becomes_cache_control(serve):
+    router, _ = serve(fixed("Pragma: no-cache"))
+    assert ask(router).header("cache-control") == "no-cache"
+
+
+def test_signatures_of_route_services_never_reach_clients(serve):
+    router, _ = serve(fixed("X-CF-Proxy-Signature: secret", "Server: app", "Content-Type: a/b"))
+    response = ask(router)
+    assert (response.header("x-cf-proxy-signature"), response.header("server"), response.header("content-type")) == (
+        None, "app", "a/b")
+
+
+def test_a_content_type_is_never_guessed(serve):
+    router, _ = serve(fixed(body=b"<html>"))
+    assert ask(router).header("content-type") is None
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_trailers_reach_the_client_announced_or_not(serve, announced):
+    announcement = b"Trailer: X-Sum, X-More\r\n" if announced else b""
+    router, _ = serve(lambda exchange, request: exchange.send(
+        b"HTTP/1.1 200 OK\r\n" + announcement + b"Transfer-Encoding: chunked\r\n\r\n"
+        b"1\r\na\r\n0\r\nX-Sum: 1\r\nX-More: 2\r\n\r\n"))
+    response = ask(router)
+    assert response.trailers == [("X-Sum", "1"), ("X-More", "2")]
+    assert response.header("trailer") == ("X-Sum, X-More" if announced else None)
+
+
+def test_each_event_of_a_stream_is_passed_on_at_once(serve):
+    def events(exchange, request):
+        exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for number in range(5):
+            exchange.send(b"9\r\ndata: %d\n\n\r\n" % number)
+            exchange.read_until(b"\n")            # the client's word that it has it
+        exchange.send(b"0\r\n\r\n")
+    router, _ = serve(events, read_body=False)
+    with router.client(timeout_s=5) as client:
+        client.send_head("POST", "/", [("Host", HOST), ("Content-Length", 5)])
+        assert client.read_head().status == 200
+        for number in range(5):
+            assert client.read_chunk() == b"data: %d\n\n" % number
+            client.send(b"\n")
+        assert client.read_chunk() == b""
+
+
+def test_what_the_app_says_about_its_connection_ends_here(serve):
+    router, _ = serve(fixed("Connection: X-One", "Connection: X-Two, close", "X-One: 1", "X-Two: 2", "X-Three: 3",
+                            "Proxy-Authenticate: Basic", "Keep-Alive: timeout=1", "Upgrade: h2c", "TE: trailers"))
+    names = {name.lower() for name, _ in ask(router).headers}
+    assert not names & {"x-one", "x-two", "proxy-authenticate", "keep-alive", "upgrade", "te", "connection"}
+    assert "x-three" in names

@@ -189,9 +189,11 @@ static struct str own_ip(struct exchange *x)
 {
 	char text[ADDR_TEXT_SIZE];
 	struct addr local;
+	size_t len;
 
 	conn_local(mux_conn(x->down->mux), &local);
-	return arena_copy(&x->arena, (struct str){ text, addr_format_ip(&local, text) });
+	len = addr_format_ip(&local, text);
+	return arena_copy(&x->arena, (struct str){ text, len });
 }
 
 /* For whoever knows the key: which way the request went. */
@@ -200,11 +202,12 @@ static void tell_the_way(struct exchange *x)
 	struct str key = str_of(x->proxy->settings->headers.trace_key);
 	char backend[272];
 	struct str address;
+	size_t len;
 
 	if (!str_equal(http_head_find(&x->request, STR("X-Vcap-Trace")), key))
 		return;
-	address = arena_copy(&x->arena, (struct str){ backend, endpoint_format_address(
-		&x->endpoint, backend, sizeof(backend)) });
+	len = endpoint_format_address(&x->endpoint, backend, sizeof(backend));
+	address = arena_copy(&x->arena, (struct str){ backend, len });
 	http_head_set(&x->response, STR("X-Vcap-Router"), own_ip(x));
 	http_head_set(&x->response, STR("X-Vcap-Backend"), address);
 	http_head_set(&x->response, STR("X-Cf-Routeendpoint"), address);
@@ -248,7 +251,9 @@ bool steps_response(struct exchange *x, enum failure *failure)
 	frame_bodiless(head);
 	head->minor = 1;
 	head->reason = http_status_text(head->status, &x->arena);
-	head->keeps_alive = true;     /* how the endpoint keeps its connection is its matter */
+	/* How the endpoint keeps its connection is its matter.  What comes next from
+	 * a client that was not told to continue may be its body, or not. */
+	head->keeps_alive = !x->expects_continue || !stream_body_left(x->down);
 	return true;
 }
 

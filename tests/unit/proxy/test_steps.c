@@ -372,6 +372,22 @@ static void an_answer_goes_on_without_its_connections_fields_and_with_ours(void 
 	assert_int_equal(failure, FAIL_NONE);
 }
 
+/* Its next bytes may be the body or another request: nobody can tell. */
+static void a_client_that_still_waits_to_continue_loses_its_connection(void **state)
+{
+	struct exchange_test *t = *state;
+	enum failure failure;
+
+	for (int waits = 0; waits < 2; waits++) {
+		assert_true(admit(t, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n"
+				     "Expect: 100-continue\r\n\r\n"));
+		t->x->expects_continue = waits;
+		begin_response(t->x, 200, "");
+		assert_true(steps_response(t->x, &failure));
+		assert_int_equal(t->x->response.keeps_alive, !waits);
+	}
+}
+
 static void whoever_knows_the_key_learns_the_way_of_a_request(void **state)
 {
 	static char key[] = "secret", none[] = "";
@@ -506,6 +522,7 @@ int main(void)
 		ON_AN_EXCHANGE(a_status_port_answers_three_things_and_routes_nothing),
 		ON_AN_EXCHANGE(each_attempt_names_its_endpoint_and_only_that),
 		ON_AN_EXCHANGE(an_answer_goes_on_without_its_connections_fields_and_with_ours),
+		ON_AN_EXCHANGE(a_client_that_still_waits_to_continue_loses_its_connection),
 		ON_AN_EXCHANGE(whoever_knows_the_key_learns_the_way_of_a_request),
 		ON_AN_EXCHANGE(pragma_of_an_answer_becomes_cache_control_too),
 		ON_AN_EXCHANGE(a_client_may_not_say_which_instance_answered),
