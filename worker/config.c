@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#include "worker/config_headers.h"
+
 #define W(KIND, ...) SETTING_##KIND(struct worker_config, __VA_ARGS__)
 #define P(KIND, ...) SETTING_##KIND(struct proxy_settings, __VA_ARGS__)
 #define U(KIND, ...) SETTING_##KIND(struct upstream_settings, __VA_ARGS__)
@@ -43,6 +45,17 @@ static const struct setting proxy_rows[] = {
 	P(BOOL, force_forwarded_proto_https, "force_forwarded_proto_https", "false"),
 	P(BOOL, sanitize_forwarded_proto, "sanitize_forwarded_proto", "false"),
 	P(TEXT, healthcheck_user_agent, "healthcheck_user_agent", "HTTP-Monitor/1.1"),
+
+	P(CHOICE, headers.forwarded_client_cert, "forwarded_client_cert", "always_forward",
+	  "always_forward|forward|sanitize_set"),
+	P(TEXTS, headers.hop_by_hop_headers_to_filter, "hop_by_hop_headers_to_filter",
+	  "X-Forwarded-For,X-Forwarded-Proto,B3,X-B3,X-B3-SpanID,X-B3-TraceID,X-Request-Start,"
+	  "X-Forwarded-Client-Cert"),
+	P(BOOL, headers.send_http_start_stop_server_event, "send_http_start_stop_server_event",
+	  "true"),
+	P(TEXT, headers.trace_key, "trace_key", ""),
+	SETTING_GROUP("tracing"),
+	SETTING_GROUP("http_rewrite"),
 	SETTING_END,
 };
 
@@ -92,36 +105,22 @@ static int read_retry(const struct config *file, struct retry_settings *out, str
 	return rc;
 }
 
+/* In order; what was read before a fault is freed by the caller. */
 static int read_groups(const struct config *file, struct worker_config *out,
 		       struct reason *reason)
 {
 	int rc;
 
-	if ((rc = settings_read(file, "worker", worker_rows, out, reason)) < 0)
+	if ((rc = settings_read(file, "worker", worker_rows, out, reason)) < 0 ||
+	    (rc = settings_read(file, "worker.proxy", proxy_rows, &out->proxy, reason)) < 0 ||
+	    (rc = read_retry(file, &out->proxy.retry, reason)) < 0 ||
+	    (rc = config_headers_read(file, &out->proxy.headers, reason)) < 0 ||
+	    (rc = settings_read(file, "worker.upstream", upstream_rows, &out->upstream, reason)) < 0 ||
+	    (rc = settings_read(file, "worker.balancer", balancer_rows, &out->balancer, reason)) < 0 ||
+	    (rc = tls_config_read(file, &out->tls, reason)) < 0)
 		return rc;
-	if ((rc = settings_read(file, "worker.proxy", proxy_rows, &out->proxy, reason)) < 0)
-		goto free_worker;
-	if ((rc = read_retry(file, &out->proxy.retry, reason)) < 0)
-		goto free_proxy;
-	if ((rc = settings_read(file, "worker.upstream", upstream_rows, &out->upstream, reason)) < 0)
-		goto free_retry;
-	if ((rc = settings_read(file, "worker.balancer", balancer_rows, &out->balancer, reason)) < 0)
-		goto free_upstream;
-	if ((rc = tls_config_read(file, &out->tls, reason)) < 0)
-		goto free_balancer;
 	out->upstream.handshake_timeout_ms = out->tls.back.handshake_timeout_ms;
 	return 0;
-free_balancer:
-	settings_free(balancer_rows, &out->balancer);
-free_upstream:
-	settings_free(upstream_rows, &out->upstream);
-free_retry:
-	settings_free(retry_rows, &out->proxy.retry);
-free_proxy:
-	settings_free(proxy_rows, &out->proxy);
-free_worker:
-	settings_free(worker_rows, out);
-	return rc;
 }
 
 int worker_config_read(const char *path, struct worker_config *out, struct reason *reason)
@@ -129,14 +128,12 @@ int worker_config_read(const char *path, struct worker_config *out, struct reaso
 	struct config *file;
 	int rc = config_open(path, &file, reason);
 
+	*out = (struct worker_config){ 0 };
 	if (rc < 0)
 		return rc;
 	rc = instance_read(file, &out->instance, reason);
-	if (rc == 0) {
-		rc = read_groups(file, out, reason);
-		if (rc < 0)
-			instance_free(&out->instance);
-	}
+	if (rc == 0 && (rc = read_groups(file, out, reason)) < 0)
+		worker_config_free(out);
 	config_close(file);
 	return rc;
 }
@@ -146,6 +143,7 @@ void worker_config_free(struct worker_config *config)
 	tls_config_free(&config->tls);
 	settings_free(balancer_rows, &config->balancer);
 	settings_free(upstream_rows, &config->upstream);
+	config_headers_free(&config->proxy.headers);
 	settings_free(retry_rows, &config->proxy.retry);
 	settings_free(proxy_rows, &config->proxy);
 	settings_free(worker_rows, config);

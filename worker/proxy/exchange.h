@@ -62,6 +62,9 @@ struct exchange {
 	struct tried tried;           /* endpoints of this exchange that failed */
 	struct str failure_text;      /* what happened, in Gorouter's words */
 	struct str peer, peer_ip;     /* of the client, "ip:port" and "ip", in the arena */
+	bool is_tls;                  /* the client's connection */
+	struct str client_certificate;        /* DER; empty: none was presented */
+	struct str trace_id, span_id; /* lower-case hex, or empty: see trace_ids() */
 
 	uint64_t began_ns, began_wall_ns;     /* head complete */
 	uint64_t app_began_ns, app_ended_ns;  /* first attempt; end of the last; 0: never */

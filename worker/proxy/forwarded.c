@@ -14,13 +14,12 @@ static const struct str hop_by_hop[] = {
 	STR_INIT("Transfer-Encoding"), STR_INIT("Upgrade"),
 };
 
-/* Never removed because a client lists them in Connection: it must not be able
- * to hide what the next hop trusts (CVE-2023-34041). */
-static const struct str protected[] = {
-	STR_INIT("X-Forwarded-For"), STR_INIT("X-Forwarded-Proto"), STR_INIT("B3"),
-	STR_INIT("X-B3"), STR_INIT("X-B3-SpanID"), STR_INIT("X-B3-TraceID"),
-	STR_INIT("X-Request-Start"), STR_INIT("X-Forwarded-Client-Cert"),
-	STR_INIT("X-Vcap-Request-Id"),
+/* Set by the router itself before it looks at Connection: a client must not be
+ * able to take them out again (CVE-2023-34041). */
+static const struct str own[] = {
+	STR_INIT("X-Vcap-Request-Id"), STR_INIT("X-Forwarded-Client-Cert"), STR_INIT("B3"),
+	STR_INIT("X-B3-Traceid"), STR_INIT("X-B3-Spanid"), STR_INIT("Traceparent"),
+	STR_INIT("Tracestate"),
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -33,8 +32,18 @@ static bool is_one_of(struct str name, const struct str *names, size_t count)
 	return false;
 }
 
-/* Removes the fields that Connection names.  False: it names too many. */
-static bool remove_listed(struct http_head *head, bool is_request)
+/* Nor those that the operator says the next hop trusts. */
+static bool is_protected(struct str name, const struct texts *filtered)
+{
+	for (unsigned i = 0; i < filtered->count; i++)
+		if (str_equal_nocase(name, str_of(filtered->items[i])))
+			return true;
+	return is_one_of(name, own, COUNT(own));
+}
+
+/* Removes the fields that Connection names; a request has those that it must
+ * not.  False: it names too many. */
+static bool remove_listed(struct http_head *head, const struct texts *filtered)
 {
 	struct str list = http_head_join(head, STR("Connection")), name;
 	unsigned count = 0;
@@ -42,15 +51,15 @@ static bool remove_listed(struct http_head *head, bool is_request)
 	while (str_next_item(&list, ',', &name)) {
 		if (++count > LISTED_MAX)
 			return false;
-		if (name.len && !(is_request && is_one_of(name, protected, COUNT(protected))))
+		if (name.len && !(filtered && is_protected(name, filtered)))
 			http_head_remove(head, name);
 	}
 	return true;
 }
 
-static bool strip(struct http_head *head, bool is_request)
+static bool strip(struct http_head *head, const struct texts *filtered)
 {
-	if (!remove_listed(head, is_request))
+	if (!remove_listed(head, filtered))
 		return false;
 	for (size_t i = 0; i < COUNT(hop_by_hop); i++)
 		http_head_remove(head, hop_by_hop[i]);
@@ -63,7 +72,7 @@ bool step_strip_hop_by_hop(struct exchange *x)
 {
 	bool takes_trailers = http_head_lists(&x->request, STR("Te"), STR("trailers"));
 
-	if (!strip(&x->request, true)) {
+	if (!strip(&x->request, &x->proxy->settings->headers.hop_by_hop_headers_to_filter)) {
 		respond_refusal(x, 400, STR("too many connection options"));
 		return false;
 	}
@@ -74,7 +83,7 @@ bool step_strip_hop_by_hop(struct exchange *x)
 
 bool step_strip_response(struct http_head *head)
 {
-	return strip(head, false);
+	return strip(head, NULL);
 }
 
 static void append_forwarded_for(struct exchange *x)
@@ -92,14 +101,13 @@ static void append_forwarded_for(struct exchange *x)
 static void set_forwarded_proto(struct exchange *x)
 {
 	const struct proxy_settings *settings = x->proxy->settings;
-	struct str own = STR("http");         /* TLS listeners will say https */
+	bool is_https = x->is_tls || settings->force_forwarded_proto_https;
 
-	if (settings->force_forwarded_proto_https)
-		own = STR("https");
-	else if (!settings->sanitize_forwarded_proto &&
-		 http_head_find(&x->request, STR("X-Forwarded-Proto")).len)
+	if (!settings->force_forwarded_proto_https && !settings->sanitize_forwarded_proto &&
+	    http_head_find(&x->request, STR("X-Forwarded-Proto")).len)
 		return;
-	http_head_set(&x->request, STR("X-Forwarded-Proto"), own);
+	http_head_set(&x->request, STR("X-Forwarded-Proto"),
+		      is_https ? STR("https") : STR("http"));
 }
 
 static void set_request_start(struct exchange *x)

@@ -7,6 +7,7 @@
 
 #include "counters.h"
 #include "proxy/access_log.h"
+#include "proxy/header_settings.h"
 #include "proxy/retry_policy.h"
 #include "upstream/balancer.h"
 #include "upstream/upstream.h"
@@ -28,6 +29,7 @@ struct proxy_settings {
 	bool force_forwarded_proto_https, sanitize_forwarded_proto;
 	char *healthcheck_user_agent;
 	struct mux_settings mux;      /* limits of request heads */
+	struct header_settings headers;
 };
 
 struct exchange;

@@ -25,9 +25,19 @@ static void take_random(uint8_t out[UUID_BYTES])
 	used += UUID_BYTES;
 }
 
+static const char digits[] = "0123456789abcdef";
+
+void request_id_random_digits(char out[16])
+{
+	uint8_t bytes[UUID_BYTES];
+
+	take_random(bytes);
+	for (unsigned i = 0; i < UUID_BYTES; i++)
+		out[i] = digits[bytes[i] & 15];
+}
+
 void request_id_make(char out[REQUEST_ID_SIZE])
 {
-	static const char digits[] = "0123456789abcdef";
 	uint8_t bytes[UUID_BYTES];
 
 	take_random(bytes);

@@ -9,4 +9,7 @@
 
 void request_id_make(char out[REQUEST_ID_SIZE]);
 
+/* From the same supply: 16 random lower-case hexadecimal digits, no terminator. */
+void request_id_random_digits(char out[16]);
+
 #endif

@@ -43,15 +43,28 @@ static void begin(struct exchange *x, unsigned status, struct str body)
 		respond_add(x, STR("Proxy-Status"), proxy_status(x));
 }
 
+/* http_rewrite is about what clients of apps see, not about a status port. */
+static bool is_rewritten(const struct exchange *x)
+{
+	return x->proxy->settings->headers.responses.count && !x->is_monitor;
+}
+
 void respond_add(struct exchange *x, struct str name, struct str value)
 {
-	http_head_add(&x->response, name, value);
+	if (is_rewritten(x))
+		rewrite_add(&x->proxy->settings->headers.responses, &x->response, name, value);
+	else
+		http_head_add(&x->response, name, value);
 }
 
 enum step respond_text(struct exchange *x, unsigned status, struct str body)
 {
 	begin(x, status, body);
-	respond_add(x, STR("Date"), arena_copy(&x->arena, proxy_date(x->proxy)));
+	if (is_rewritten(x))
+		rewrite_begin(&x->proxy->settings->headers.responses, &x->response);
+	if (!http_head_has(&x->response, STR("Date")))        /* as a server does, after the rules */
+		http_head_add(&x->response, STR("Date"),
+			      arena_copy(&x->arena, proxy_date(x->proxy)));
 	return ADVANCE;
 }
 
@@ -92,6 +105,6 @@ enum step respond_refusal(struct exchange *x, unsigned status, struct str words)
 	head->reason = reason;
 	head->body = BODY_UNTIL_CLOSE;
 	head->has_length = head->keeps_alive = false;
-	respond_add(x, STR("Content-Type"), STR("text/plain; charset=utf-8"));
+	http_head_add(head, STR("Content-Type"), STR("text/plain; charset=utf-8"));
 	return ADVANCE;
 }

@@ -6,23 +6,55 @@
 #include "base/log.h"
 #include "http/status_text.h"
 #include "proxy/respond.h"
+#include "proxy/trace.h"
 #include "route_key.h"
 
-static bool set_request_id(struct exchange *x)
+static void add_date(struct exchange *x)
 {
-	request_id_make(x->request_id);
-	http_head_set(&x->request, STR("X-Vcap-Request-Id"), str_of(x->request_id));
-	return true;
+	if (!http_head_has(&x->response, STR("Date")))
+		http_head_add(&x->response, STR("Date"),
+			      arena_copy(&x->arena, proxy_date(x->proxy)));
 }
 
-/* "OPTIONS *" is about the router itself, not about a route. */
+/* "OPTIONS *" is about the router itself, not about a route: the server's own
+ * answer, and no rule of http_rewrite holds for it. */
 static bool answer_options(struct exchange *x)
 {
 	if (!str_equal(x->request.target, STR("*")) ||
 	    !str_equal(x->request.method, STR("OPTIONS")))
 		return true;
 	respond_text(x, 200, STR_NONE);
+	x->response.count = 0;
+	add_date(x);
 	return false;
+}
+
+/* They say who answered, so a client may not say them (handler 7 of spec proxy 4). */
+static bool delete_instance_fields(struct exchange *x)
+{
+	if (!x->proxy->settings->headers.send_http_start_stop_server_event)
+		return true;
+	http_head_remove(&x->request, STR("X-Cf-Applicationid"));
+	http_head_remove(&x->request, STR("X-Cf-Instanceid"));
+	http_head_remove(&x->request, STR("X-Cf-Instanceindex"));
+	return true;
+}
+
+/* Apps may take ';' for a separator of parameters, or not: worth a warning. */
+static bool check_semicolons(struct exchange *x)
+{
+	static struct log_limit limit = { .per_second = 10 };
+	uint64_t suppressed;
+	struct trace_ids ids;
+
+	if (!x->request.target.len || !memchr(x->request.target.p, ';', x->request.target.len) ||
+	    !log_limit_allows(&limit, &suppressed))
+		return true;
+	trace_ids(x, &ids);
+	log_warn("deprecated-semicolon-params",
+		 "vcap_request_id=%s trace-id=%s span-id=%s suppressed=%llu", x->request_id,
+		 ids.trace, ids.span, (unsigned long long)suppressed);
+	return true;
 }
 
 /* Versions 1.2 to 1.9 get what clients of unknown versions can read. */
@@ -77,11 +109,16 @@ void steps_refuse_size(struct exchange *x)
 }
 
 /* Go adds what HTTP/1.0 caches understand (spec proxy section 2, last row). */
-static bool mirror_pragma(struct exchange *x)
+static void mirror_pragma(struct http_head *head)
 {
-	if (str_equal(http_head_find(&x->request, STR("Pragma")), STR("no-cache")) &&
-	    !http_head_has(&x->request, STR("Cache-Control")))
-		http_head_add(&x->request, STR("Cache-Control"), STR("no-cache"));
+	if (str_equal(http_head_find(head, STR("Pragma")), STR("no-cache")) &&
+	    !http_head_has(head, STR("Cache-Control")))
+		http_head_add(head, STR("Cache-Control"), STR("no-cache"));
+}
+
+static bool mirror_request_pragma(struct exchange *x)
+{
+	mirror_pragma(&x->request);
 	return true;
 }
 
@@ -105,17 +142,20 @@ static const struct {
 	const char *name;             /* for the log */
 	bool (*run)(struct exchange *x);
 } request_steps[] = {
-	{ "answer-status",     step_answer_status },
-	{ "answer-options",    answer_options },
-	{ "set-request-id",    set_request_id },
-	{ "answer-monitor",    step_answer_monitor },
-	{ "check-protocol",    check_protocol },
-	{ "check-host",        check_host },
-	{ "measure-size",      measure_size },
-	{ "mirror-pragma",     mirror_pragma },
-	{ "strip-hop-by-hop",  step_strip_hop_by_hop },
-	{ "set-forwarded",     step_set_forwarded },
-	{ "frame-empty-body",  frame_empty_body },
+	{ "answer-status",           step_answer_status },
+	{ "answer-options",          answer_options },
+	{ "set-trace",               step_set_trace },
+	{ "delete-instance-fields",  delete_instance_fields },
+	{ "check-semicolons",        check_semicolons },
+	{ "answer-monitor",          step_answer_monitor },
+	{ "check-protocol",          check_protocol },
+	{ "check-host",              check_host },
+	{ "measure-size",            measure_size },
+	{ "mirror-pragma",           mirror_request_pragma },
+	{ "forward-client-cert",     step_forward_client_cert },
+	{ "strip-hop-by-hop",        step_strip_hop_by_hop },
+	{ "set-forwarded",           step_set_forwarded },
+	{ "frame-empty-body",        frame_empty_body },
 };
 
 bool steps_request(struct exchange *x)
@@ -144,14 +184,49 @@ void steps_attempt(struct exchange *x)
 	head->keeps_alive = true;     /* whatever the client wants of its own connection */
 }
 
+/* Where the client's connection ends at this router. */
+static struct str own_ip(struct exchange *x)
+{
+	char text[ADDR_TEXT_SIZE];
+	struct addr local;
+	size_t len;
+
+	conn_local(mux_conn(x->down->mux), &local);
+	len = addr_format_ip(&local, text);
+	return arena_copy(&x->arena, (struct str){ text, len });
+}
+
+/* For whoever knows the key: which way the request went. */
+static void tell_the_way(struct exchange *x)
+{
+	struct str key = str_of(x->proxy->settings->headers.trace_key);
+	char backend[272];
+	struct str address;
+	size_t len;
+
+	if (!str_equal(http_head_find(&x->request, STR("X-Vcap-Trace")), key))
+		return;
+	len = endpoint_format_address(&x->endpoint, backend, sizeof(backend));
+	address = arena_copy(&x->arena, (struct str){ backend, len });
+	http_head_set(&x->response, STR("X-Vcap-Router"), own_ip(x));
+	http_head_set(&x->response, STR("X-Vcap-Backend"), address);
+	http_head_set(&x->response, STR("X-Cf-Routeendpoint"), address);
+}
+
+/* Gorouter's handlers and then its HTTP server, which adds the date last. */
 static void add_router_fields(struct exchange *x)
 {
+	const struct header_settings *settings = &x->proxy->settings->headers;
 	struct http_head *head = &x->response;
 
+	mirror_pragma(head);
 	if (!http_head_has(head, STR("X-Vcap-Request-Id")))
 		http_head_add(head, STR("X-Vcap-Request-Id"), str_of(x->request_id));
-	if (!http_head_has(head, STR("Date")))
-		http_head_add(head, STR("Date"), arena_copy(&x->arena, proxy_date(x->proxy)));
+	if (settings->trace_key[0])
+		tell_the_way(x);
+	if (settings->responses.count)
+		rewrite_apply(&settings->responses, head);
+	add_date(x);
 }
 
 /* The framing fields of answers that have no body (spec proxy 12.3). */
@@ -172,11 +247,13 @@ bool steps_response(struct exchange *x, enum failure *failure)
 		return false;
 	}
 	http_head_remove(head, STR("X-Cf-Proxy-Signature"));
-	frame_bodiless(head);
 	add_router_fields(x);
+	frame_bodiless(head);
 	head->minor = 1;
 	head->reason = http_status_text(head->status, &x->arena);
-	head->keeps_alive = true;     /* how the endpoint keeps its connection is its matter */
+	/* How the endpoint keeps its connection is its matter.  What comes next from
+	 * a client that was not told to continue may be its body, or not. */
+	head->keeps_alive = !x->expects_continue || !stream_body_left(x->down);
 	return true;
 }
 
@@ -185,6 +262,8 @@ void steps_interim(struct exchange *x)
 	if (!step_strip_response(&x->response))
 		x->response.count = 0;        /* any of them may be the connection's own */
 	http_head_remove(&x->response, STR("X-Cf-Proxy-Signature"));
+	if (x->proxy->settings->headers.responses.count)
+		rewrite_apply(&x->proxy->settings->headers.responses, &x->response);
 	x->response.minor = 1;
 	x->response.reason = http_status_text(x->response.status, &x->arena);
 }

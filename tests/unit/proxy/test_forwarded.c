@@ -50,25 +50,38 @@ static void fields_of_one_connection_end_here(void **state)
 	}
 }
 
+static char *const trusted[] = {
+	"X-Forwarded-For", "X-Forwarded-Proto", "X-B3", "X-Request-Start", "X-Custom",
+};
+
 /* CVE-2023-34041: a client that names them would hide them from the app. */
 static void a_client_cannot_take_away_what_the_app_trusts(void **state)
 {
-	static const char *const names[] = {
-		"X-Forwarded-For", "X-Forwarded-Proto", "B3", "X-B3", "X-B3-SpanID", "X-B3-TraceID",
-		"X-Request-Start", "X-Forwarded-Client-Cert", "X-Vcap-Request-Id",
-		"x-forwarded-for", "X-FORWARDED-CLIENT-CERT",
+	static const struct { const char *name; bool needs_setting; } cases[] = {
+		{ "X-Forwarded-For", true }, { "x-forwarded-for", true }, { "X-FORWARDED-FOR", true },
+		{ "X-Forwarded-Proto", true }, { "X-B3", true }, { "X-Request-Start", true },
+		{ "X-Custom", true },
+		{ "X-Vcap-Request-Id", false }, { "X-VCAP-REQUEST-ID", false },
+		{ "X-Forwarded-Client-Cert", false }, { "B3", false }, { "X-B3-TraceId", false },
+		{ "X-B3-SpanId", false }, { "traceparent", false }, { "tracestate", false },
 	};
 	struct exchange_test *t = *state;
 	struct exchange *x = exchange_test_begin(t, PLAIN);
+	struct texts *filtered = &t->settings.headers.hop_by_hop_headers_to_filter;
 	char before[256], after[128];
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+		const char *name = cases[i / 2].name;
+		bool has_setting = i % 2;
+
+		*filtered = has_setting ? (struct texts){ (char **)trusted, ARRAY_SIZE(trusted) } :
+					  (struct texts){ NULL, 0 };
 		snprintf(before, sizeof(before), "Connection: close, A, %s\nA: 1\n%s: value\n",
-			 names[i], names[i]);
-		snprintf(after, sizeof(after), "%s: value\n", names[i]);
+			 name, name);
+		snprintf(after, sizeof(after), "%s: value\n", name);
 		fields_fill(&x->request, before);
 		assert_true(step_strip_hop_by_hop(x));
-		fields_assert(&x->request, after);
+		fields_assert(&x->request, has_setting || !cases[i / 2].needs_setting ? after : "");
 		fields_fill(&x->request, before);     /* an app may do so to its own answer */
 		assert_true(step_strip_response(&x->request));
 		fields_assert(&x->request, "");
@@ -169,20 +182,26 @@ static void the_client_is_added_to_x_forwarded_for(void **state)
 	}
 }
 
-/* Spec proxy 5.13; there are no TLS listeners yet. */
+/* Spec proxy 5.13, every combination of settings and connection. */
 static void x_forwarded_proto_is_kept_or_replaced_as_the_settings_say(void **state)
 {
-	static const struct { bool forced, sanitized; const char *fields, *value; } cases[] = {
-		{ false, false, "",                                           "http"  },
-		{ false, false, "X-Forwarded-Proto:\n",                       "http"  },
-		{ false, false, "X-Forwarded-Proto: https\n",                 "https" },
-		{ false, false, "x-forwarded-proto: anything, else\n",        "anything, else" },
-		{ false, true,  "",                                           "http"  },
-		{ false, true,  "X-Forwarded-Proto: https\n",                 "http"  },
-		{ false, true,  "X-Forwarded-Proto: https\nA: 1\nX-Forwarded-Proto: x\n", "http" },
-		{ true,  false, "",                                           "https" },
-		{ true,  false, "X-Forwarded-Proto: http\n",                  "https" },
-		{ true,  true,  "X-Forwarded-Proto: http\nX-Forwarded-Proto: x\n", "https" },
+	static const struct { bool forced, sanitized, tls; const char *fields, *value; } cases[] = {
+		{ false, false, false, "",                                    "http"  },
+		{ false, false, true,  "",                                    "https" },
+		{ false, false, false, "X-Forwarded-Proto:\n",                "http"  },
+		{ false, false, true,  "X-Forwarded-Proto:\n",                "https" },
+		{ false, false, false, "X-Forwarded-Proto: https\n",          "https" },
+		{ false, false, true,  "X-Forwarded-Proto: http\n",           "http"  },
+		{ false, false, false, "x-forwarded-proto: anything, else\n", "anything, else" },
+		{ false, true,  false, "",                                    "http"  },
+		{ false, true,  true,  "",                                    "https" },
+		{ false, true,  false, "X-Forwarded-Proto: https\n",          "http"  },
+		{ false, true,  true,  "X-Forwarded-Proto: http\n",           "https" },
+		{ false, true,  false, "X-Forwarded-Proto: https\nA: 1\nX-Forwarded-Proto: x\n", "http" },
+		{ true,  false, false, "",                                    "https" },
+		{ true,  false, true,  "",                                    "https" },
+		{ true,  false, false, "X-Forwarded-Proto: http\n",           "https" },
+		{ true,  true,  false, "X-Forwarded-Proto: http\nX-Forwarded-Proto: x\n", "https" },
 	};
 	struct exchange_test *t = *state;
 	struct exchange *x = exchange_test_begin(t, PLAIN);
@@ -190,6 +209,7 @@ static void x_forwarded_proto_is_kept_or_replaced_as_the_settings_say(void **sta
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		t->settings.force_forwarded_proto_https = cases[i].forced;
 		t->settings.sanitize_forwarded_proto = cases[i].sanitized;
+		x->is_tls = cases[i].tls;
 		fields_fill(&x->request, cases[i].fields);
 		assert_true(step_set_forwarded(x));
 		assert_string_equal(fields_value(&x->request, "X-Forwarded-Proto"), cases[i].value);

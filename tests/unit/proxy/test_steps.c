@@ -321,6 +321,23 @@ static void each_attempt_names_its_endpoint_and_only_that(void **state)
 		      "X-Cf-Applicationid: \nX-Cf-Instanceindex: \n");
 }
 
+/* Handler 7 of spec proxy section 4: before anything looks at them. */
+static void a_client_may_not_say_which_instance_answered(void **state)
+{
+	static const bool settings[] = { true, false };
+	struct exchange_test *t = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+		t->settings.headers.send_http_start_stop_server_event = settings[i];
+		assert_true(admit(t, REQUEST("X-CF-ApplicationID: a\r\nX-CF-InstanceID: b\r\n"
+					     "x-cf-instanceindex: c\r\nX-CF-InstanceIndex: d\r\n")));
+		assert_int_equal(http_head_has(&t->x->request, STR("X-Cf-Applicationid")), !settings[i]);
+		assert_int_equal(http_head_has(&t->x->request, STR("X-Cf-Instanceid")), !settings[i]);
+		assert_string_equal(fields_value(&t->x->request, "X-Cf-Instanceindex"),
+				    settings[i] ? "" : "c|d");
+	}
+}
+
 static void begin_response(struct exchange *x, unsigned status, const char *fields)
 {
 	http_head_init(&x->response, &x->arena);
@@ -353,6 +370,71 @@ static void an_answer_goes_on_without_its_connections_fields_and_with_ours(void 
 	assert_string_equal(fields_value(&x->response, "X-Vcap-Request-Id"), "the app's");
 	assert_string_equal(fields_value(&x->response, "Date"), t->proxy.date);
 	assert_int_equal(failure, FAIL_NONE);
+}
+
+/* Its next bytes may be the body or another request: nobody can tell. */
+static void a_client_that_still_waits_to_continue_loses_its_connection(void **state)
+{
+	struct exchange_test *t = *state;
+	enum failure failure;
+
+	for (int waits = 0; waits < 2; waits++) {
+		assert_true(admit(t, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n"
+				     "Expect: 100-continue\r\n\r\n"));
+		t->x->expects_continue = waits;
+		begin_response(t->x, 200, "");
+		assert_true(steps_response(t->x, &failure));
+		assert_int_equal(t->x->response.keeps_alive, !waits);
+	}
+}
+
+static void whoever_knows_the_key_learns_the_way_of_a_request(void **state)
+{
+	static char key[] = "secret", none[] = "";
+	static const struct { char *key; const char *said; bool is_told; } cases[] = {
+		{ none, "",                          false },
+		{ none, "X-Vcap-Trace:\r\n",         false },
+		{ key,  "",                          false },
+		{ key,  "X-Vcap-Trace: Secret\r\n",  false },
+		{ key,  "X-Vcap-Trace: secret2\r\n", false },
+		{ key,  "x-vcap-trace: secret\r\n",  true  },
+	};
+	struct exchange_test *t = *state;
+	enum failure failure;
+	char request[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		snprintf(request, sizeof(request), REQUEST("%s"), cases[i].said);
+		t->settings.headers.trace_key = cases[i].key;
+		assert_true(admit(t, request));
+		t->x->endpoint = (struct endpoint){ .host = STR("10.0.0.1"), .port = 8080 };
+		begin_response(t->x, 200, "X-Vcap-Backend: forged\n");
+		assert_true(steps_response(t->x, &failure));
+		assert_string_equal(fields_value(&t->x->response, "X-Vcap-Backend"),
+				    cases[i].is_told ? "10.0.0.1:8080" : "forged");
+		assert_string_equal(fields_value(&t->x->response, "X-Cf-Routeendpoint"),
+				    cases[i].is_told ? "10.0.0.1:8080" : "");
+		assert_int_equal(http_head_has(&t->x->response, STR("X-Vcap-Router")),
+				 cases[i].is_told);
+	}
+}
+
+static void pragma_of_an_answer_becomes_cache_control_too(void **state)
+{
+	static const struct { const char *fields, *value; } cases[] = {
+		{ "Pragma: no-cache\n",                           "no-cache"  },
+		{ "pragma: no-cache\nCache-Control: max-age=1\n", "max-age=1" },
+		{ "Pragma: public\n",                             ""          },
+	};
+	struct exchange_test *t = *state;
+	struct exchange *x = exchange_test_begin(t, REQUEST(""));
+	enum failure failure;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		begin_response(x, 200, cases[i].fields);
+		assert_true(steps_response(x, &failure));
+		assert_string_equal(fields_value(&x->response, "Cache-Control"), cases[i].value);
+	}
 }
 
 static void answers_that_have_no_body_do_not_describe_one(void **state)
@@ -440,6 +522,10 @@ int main(void)
 		ON_AN_EXCHANGE(a_status_port_answers_three_things_and_routes_nothing),
 		ON_AN_EXCHANGE(each_attempt_names_its_endpoint_and_only_that),
 		ON_AN_EXCHANGE(an_answer_goes_on_without_its_connections_fields_and_with_ours),
+		ON_AN_EXCHANGE(a_client_that_still_waits_to_continue_loses_its_connection),
+		ON_AN_EXCHANGE(whoever_knows_the_key_learns_the_way_of_a_request),
+		ON_AN_EXCHANGE(pragma_of_an_answer_becomes_cache_control_too),
+		ON_AN_EXCHANGE(a_client_may_not_say_which_instance_answered),
 		ON_AN_EXCHANGE(answers_that_have_no_body_do_not_describe_one),
 		ON_AN_EXCHANGE(an_answer_with_too_many_connection_options_is_malformed),
 		ON_AN_EXCHANGE(an_interim_answer_gets_no_fields_of_ours),
