@@ -197,6 +197,15 @@ static void tls_on_event(struct watch *watch, uint32_t events)
 
 /* --- moving bytes */
 
+/* What else is read or written fails with it. */
+static void break_conn(struct tls *tls)
+{
+	tls->conn->ready &= (uint8_t)~CONN_WRITABLE;
+	tls->conn->ready |= CONN_BROKEN | CONN_READABLE;
+	if (!tls->conn->error && tls->fault != TLS_FAULT_EOF)
+		tls->conn->error = EPROTO;
+}
+
 /* A read or write ended without bytes.  IO_AGAIN: it may go on later. */
 static enum io why_not(struct tls *tls, int rc)
 {
@@ -211,10 +220,7 @@ static enum io why_not(struct tls *tls, int rc)
 		return IO_EOF;
 	default:
 		tls_classify(tls);
-		conn->ready &= (uint8_t)~CONN_WRITABLE;
-		conn->ready |= CONN_BROKEN | CONN_READABLE;
-		if (!conn->error)
-			conn->error = EPROTO;
+		break_conn(tls);
 		return IO_ERROR;
 	}
 }
@@ -457,6 +463,8 @@ static enum io handshake_failed(struct tls *tls)
 		tls_client_forget(tls->client, tls);
 	if (tls->fault == TLS_FAULT_PLAIN_HTTP)
 		answer_plain_http(tls);
+	else
+		break_conn(tls);
 	return tls->fault == TLS_FAULT_EOF ? IO_EOF : IO_ERROR;
 }
 

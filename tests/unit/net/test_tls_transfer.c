@@ -50,7 +50,7 @@ static void open_pair(struct tls_pair *pair, enum tls_version version, int buffe
 	struct tls_client *c = tls_client_create(&client, &reason);
 
 	assert_string_equal(reason.text, "");
-	pair_open_tls(pair, s, c, &a_example, buffer_bytes);
+	tls_pair_begin(pair, s, c, &a_example, buffer_bytes);
 	tls_server_destroy(s);        /* connections keep what they need */
 	tls_client_destroy(c);
 }
@@ -66,15 +66,15 @@ static void both_versions_shake_hands_and_talk(void **state)
 		struct tls_pair pair;
 
 		open_pair(&pair, cases[i].version, 0);
-		pair_shake(&pair);
+		tls_pair_shake(&pair);
 		assert_true(str_equal(conn_tls_version(&pair.server.conn), str_of(cases[i].name)));
 		assert_true(str_has_prefix(conn_tls_cipher(&pair.client.conn), STR("TLS_")));
 		assert_true(str_equal(conn_tls_server_name(&pair.server.conn), STR("a.example")));
-		end_write(&pair.client, "ping");
-		end_expect(&pair, &pair.server, "ping");
-		end_write(&pair.server, "pong");
-		end_expect(&pair, &pair.client, "pong");
-		pair_close(&pair);
+		tls_end_write(&pair.client, "ping");
+		tls_end_expect(&pair, &pair.server, "ping");
+		tls_end_write(&pair.server, "pong");
+		tls_end_expect(&pair, &pair.client, "pong");
+		tls_pair_close(&pair);
 	}
 }
 
@@ -89,11 +89,11 @@ static void every_byte_arrives_in_both_directions_at_once(void **state)
 			struct tls_pair pair;
 
 			open_pair(&pair, (enum tls_version)version, buffers[b]);
-			pair_shake(&pair);
+			tls_pair_shake(&pair);
 			for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
-				pair_exchange(&pair, sizes[i], sizes[ARRAY_SIZE(sizes) - 1 - i]);
-			pair_exchange(&pair, 1 << 20, 1 << 20);
-			pair_close(&pair);
+				tls_pair_exchange(&pair, sizes[i], sizes[ARRAY_SIZE(sizes) - 1 - i]);
+			tls_pair_exchange(&pair, 1 << 20, 1 << 20);
+			tls_pair_close(&pair);
 		}
 }
 
@@ -107,14 +107,14 @@ static void the_end_follows_the_last_byte(void **state)
 			struct tls_pair pair;
 
 			open_pair(&pair, (enum tls_version)version, buffers[b]);
-			pair_shake(&pair);
+			tls_pair_shake(&pair);
 			pair.server.shuts = true;
-			pair_exchange(&pair, 1000, 300000);
+			tls_pair_exchange(&pair, 1000, 300000);
 			assert_int_equal(pair.client.input, IO_EOF);
 			assert_false(conn_tls_is_truncated(&pair.client.conn));
 			assert_int_equal(pair.server.input, IO_AGAIN);
-			pair_exchange(&pair, 50000, 0);       /* the other direction stays */
-			pair_close(&pair);
+			tls_pair_exchange(&pair, 50000, 0);       /* the other direction stays */
+			tls_pair_close(&pair);
 		}
 }
 
@@ -137,21 +137,21 @@ static void an_idle_connection_is_quiet_whatever_tickets_came(void **state)
 		struct tls_pair pair;
 
 		tls_server_set_ticket_keys(server, &keys);
-		pair_open_tls(&pair, server, client, &a_example, 0);
-		pair_shake(&pair);
+		tls_pair_begin(&pair, server, client, &a_example, 0);
+		tls_pair_shake(&pair);
 		assert_true(conn_is_quiet(&pair.client.conn));
 		assert_true(conn_is_quiet(&pair.server.conn));
-		end_write(&pair.server, "unasked");
-		pair_settle(&pair);
+		tls_end_write(&pair.server, "unasked");
+		tls_pair_settle(&pair);
 		assert_false(conn_is_quiet(&pair.client.conn));
-		end_expect(&pair, &pair.client, "unasked");
+		tls_end_expect(&pair, &pair.client, "unasked");
 		conn_is_quiet(&pair.client.conn);
 		assert_true(conn_is_quiet(&pair.client.conn));
 		conn_shutdown(&pair.server.conn);
-		pair_settle(&pair);
+		tls_pair_settle(&pair);
 		assert_false(conn_is_quiet(&pair.client.conn));
 		assert_true(pair.client.conn.ready & CONN_PEER_CLOSED);
-		pair_close(&pair);
+		tls_pair_close(&pair);
 		tls_server_destroy(server);
 		tls_client_destroy(client);
 	}
