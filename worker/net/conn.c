@@ -9,6 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "net/tls.h"
+
 #define WATCHED (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 /* The C library brackets these calls with cancellation points once a process
@@ -37,12 +39,10 @@ static int pending_error(int fd)
 	return error;
 }
 
-static void conn_on_event(struct watch *watch, uint32_t events)
+void conn_note_event(struct conn *conn, uint32_t events)
 {
-	struct conn *conn = caa_container_of(watch, struct conn, watch);
-
 	if (events & (EPOLLERR | EPOLLHUP)) {
-		int error = pending_error(watch->fd);
+		int error = pending_error(conn->watch.fd);
 
 		/* HUP without an error: both sides have ended in order */
 		if (error || (conn->ready & CONN_CONNECTING) || !(events & EPOLLRDHUP)) {
@@ -62,7 +62,12 @@ static void conn_on_event(struct watch *watch, uint32_t events)
 		task_wake(conn->loop, conn->owner);
 }
 
-static enum io broken(struct conn *conn, int error)
+static void conn_on_event(struct watch *watch, uint32_t events)
+{
+	conn_note_event(caa_container_of(watch, struct conn, watch), events);
+}
+
+enum io conn_note_broken(struct conn *conn, int error)
 {
 	conn->ready |= CONN_BROKEN;
 	conn->ready &= (uint8_t)~CONN_WRITABLE;
@@ -70,15 +75,32 @@ static enum io broken(struct conn *conn, int error)
 	return IO_ERROR;
 }
 
-static enum io plain_read(struct conn *conn, void *out, size_t cap, size_t *n)
+ssize_t conn_socket_recv(struct conn *conn, void *out, size_t cap)
 {
 	ssize_t got;
 
 	do
 		got = sys_recv(conn->watch.fd, out, cap);
 	while (got < 0 && errno == EINTR);
+	return got;
+}
+
+ssize_t conn_socket_send(struct conn *conn, const struct iovec *parts, int count)
+{
+	ssize_t sent;
+
+	do
+		sent = sys_send(conn->watch.fd, parts, count);
+	while (sent < 0 && errno == EINTR);
+	return sent;
+}
+
+static enum io plain_read(struct conn *conn, void *out, size_t cap, size_t *n)
+{
+	ssize_t got = conn_socket_recv(conn, out, cap);
+
 	if (got < 0 && errno != EAGAIN)
-		return broken(conn, errno);
+		return conn_note_broken(conn, errno);
 	if (got == 0)         /* SO_ERROR was read already: a reset then looks like an end */
 		return conn->error ? IO_ERROR : IO_EOF;
 	/* Edge-triggered: a short read emptied the socket; what comes later is a
@@ -102,14 +124,11 @@ static size_t total_of(const struct iovec *parts, int count)
 
 static enum io plain_writev(struct conn *conn, const struct iovec *parts, int count, size_t *n)
 {
-	ssize_t sent;
+	ssize_t sent = conn_socket_send(conn, parts, count);
 
-	do
-		sent = sys_send(conn->watch.fd, parts, count);
-	while (sent < 0 && errno == EINTR);
 	if (sent < 0 && errno != EAGAIN) {
 		conn->ready |= CONN_READABLE;         /* what came before the reset can be read */
-		return broken(conn, errno);
+		return conn_note_broken(conn, errno);
 	}
 	if (sent < 0 || (size_t)sent < total_of(parts, count))
 		conn->ready &= (uint8_t)~CONN_WRITABLE;
@@ -124,7 +143,15 @@ static void plain_shutdown(struct conn *conn)
 	shutdown(conn->watch.fd, SHUT_WR);
 }
 
-static const struct conn_ops plain = { plain_read, plain_writev, plain_shutdown };
+static const struct conn_ops plain = {
+	.read = plain_read, .writev = plain_writev, .shutdown = plain_shutdown,
+};
+
+void conn_become_plain(struct conn *conn)
+{
+	conn->ops = &plain;
+	conn->watch.on_event = conn_on_event;
+}
 
 static int begin(struct conn *conn, struct loop *loop, struct task *owner, int fd, uint8_t ready)
 {
@@ -191,6 +218,8 @@ void conn_close(struct conn *conn)
 {
 	if (!conn_is_open(conn))
 		return;
+	if (conn->tls)
+		conn_tls_close(conn);
 	loop_close(conn->loop, &conn->watch);
 	conn->ready = 0;
 }
@@ -201,6 +230,7 @@ void conn_close_reset(struct conn *conn)
 
 	if (conn_is_open(conn))
 		setsockopt(conn->watch.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	conn->is_shut = true;         /* no farewell */
 	conn_close(conn);
 }
 

@@ -1,5 +1,5 @@
 /*
- * net/conn.h - one TCP connection, plain or (next) TLS: bytes and readiness, no
+ * net/conn.h - one TCP connection, plain or TLS (net/tls.h): bytes and readiness, no
  * HTTP.  A descriptor is watched edge-triggered, once, in both directions;
  * readiness is remembered in bits, so that a request costs no epoll_ctl and no
  * read that only says "not yet".
@@ -26,12 +26,14 @@ enum conn_ready {
 };
 
 struct conn;
+struct tls;
 
 /* The two implementations: plain (conn.c) and TLS. */
 struct conn_ops {
 	enum io (*read)(struct conn *conn, void *out, size_t cap, size_t *n);
 	enum io (*writev)(struct conn *conn, const struct iovec *parts, int count, size_t *n);
 	void (*shutdown)(struct conn *conn);
+	void (*settle)(struct conn *conn);    /* see conn_settle(); NULL: nothing */
 };
 
 struct conn {
@@ -39,6 +41,7 @@ struct conn {
 	const struct conn_ops *ops;
 	struct loop *loop;            /* borrowed */
 	struct task *owner;           /* borrowed: woken on events; NULL: nobody */
+	struct tls *tls;              /* owned; NULL: plain */
 	int error;                    /* errno of CONN_BROKEN; 0 if unknown */
 	uint8_t ready;                /* enum conn_ready */
 	bool is_shut;                 /* we sent FIN */
@@ -73,13 +76,31 @@ static inline bool conn_is_open(const struct conn *conn)
 	return conn->watch.fd >= 0;
 }
 
+/* What arrives on a TLS connection may be no byte for us but a ticket or the end:
+ * makes CONN_READABLE and CONN_PEER_CLOSED speak of bytes for us alone.  Costs
+ * nothing where nothing arrived. */
+static inline void conn_settle(struct conn *conn)
+{
+	if (conn->tls && conn->ready & CONN_READABLE && conn->ops->settle)
+		conn->ops->settle(conn);
+}
+
 /* Nothing arrived and nothing broke: what an idle upstream connection must be
- * to be used again. */
+ * to be used again.  Looks first at what came (const: the answer was due before). */
 static inline bool conn_is_quiet(const struct conn *conn)
 {
+	conn_settle((struct conn *)conn);
 	return conn_is_open(conn) &&
 	       !(conn->ready & (CONN_READABLE | CONN_PEER_CLOSED | CONN_BROKEN | CONN_CONNECTING));
 }
+
+/* For net/tls.c only: the socket as it is, and what both kinds make of an event.
+ * Results as of recv() and send(), errno with them; never EINTR. */
+ssize_t conn_socket_recv(struct conn *conn, void *out, size_t cap);
+ssize_t conn_socket_send(struct conn *conn, const struct iovec *parts, int count);
+void conn_note_event(struct conn *conn, uint32_t events);
+enum io conn_note_broken(struct conn *conn, int error);
+void conn_become_plain(struct conn *conn);
 
 /* Both give an address with len 0 if the kernel no longer knows. */
 void conn_peer(const struct conn *conn, struct addr *out);

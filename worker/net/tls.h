@@ -81,4 +81,7 @@ bool conn_tls_is_resumed(const struct conn *conn);
 /* The peer's own certificate in DER, verified; empty: it gave none. */
 struct str conn_peer_certificate(const struct conn *conn, struct arena *arena);
 
+/* For conn_close() only: says farewell if it still can, and frees what conn->tls owns. */
+void conn_tls_close(struct conn *conn);
+
 #endif
