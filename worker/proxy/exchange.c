@@ -556,6 +556,16 @@ static void clear(struct exchange *x)
 	http_head_init(&x->response, &x->arena);
 }
 
+/* What the steps want to know of the client's TLS. */
+static void learn_tls(struct exchange *x)
+{
+	const struct conn *conn = downstream_conn(x->downstream);
+
+	x->is_tls = conn->tls != NULL;
+	if (x->is_tls)
+		x->client_certificate = conn_peer_certificate(conn, &x->arena);
+}
+
 static void name_peer(struct exchange *x)
 {
 	char *text = arena_alloc(&x->arena, ADDR_TEXT_SIZE);
@@ -580,6 +590,7 @@ struct exchange *exchange_create(struct proxy *proxy, struct downstream *downstr
 	x->down = stream;
 	x->is_monitor = downstream_is_status(downstream);
 	name_peer(x);
+	learn_tls(x);
 	x->began_ns = loop_now_ns(proxy->loop);
 	x->began_wall_ns = loop_wall_ns(proxy->loop);
 	task_init(&x->task, exchange_run);
