@@ -83,6 +83,19 @@ static int add_listener(struct master_config *config, const struct listener_row 
 	return 0;
 }
 
+/* The worker would find out too, but only once it runs. */
+static int check_certificates(const struct config *file, const struct master_config *config,
+			      struct reason *reason)
+{
+	for (unsigned i = 0; i < config->listener_count; i++)
+		if (str_equal(str_of(config->listeners[i].kind), STR("https")) &&
+		    !config_list_length(file, "worker.tls.certificates"))
+			return reason_set(reason, -EINVAL, "%s: a listener of kind \"https\" needs "
+					  "\"worker.tls.certificates\"",
+					  config->listeners[i].where);
+	return 0;
+}
+
 static int read_listener(const struct config *file, unsigned index, struct master_config *config,
 			 struct reason *reason)
 {
@@ -118,7 +131,7 @@ static int read_listeners(const struct config *file, struct master_config *confi
 		rc = read_listener(file, i, config, reason);
 	for (size_t i = 0; rc == 0 && count == 0 && i < ARRAY_SIZE(defaults); i++)
 		rc = add_listener(config, &defaults[i], config_where(file, "master"), reason);
-	return rc;
+	return rc < 0 ? rc : check_certificates(file, config, reason);
 }
 
 /* Accounts are looked up even when we are not root: a typo should not wait for

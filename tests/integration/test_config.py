@@ -75,7 +75,8 @@ def test_every_setting_of_every_program_is_documented_with_its_default():
 
 def test_nothing_is_documented_that_no_program_knows():
     rules = "worker.proxy.http_rewrite.responses"
-    lists = {"master.listeners", f"{rules}.remove_headers", f"{rules}.add_headers_if_not_present"}
+    lists = {"master.listeners", f"{rules}.remove_headers", f"{rules}.add_headers_if_not_present",
+             "worker.tls.certificates", "worker.tls.verify_client_certificate_metadata"}
     unknown = set(documented()) - set(known()) - lists - {"instance"}
     assert not unknown
 

@@ -225,6 +225,12 @@ def test_faults_of_key_material_are_named_before_anything_starts(make_tls_router
     assert named.get(fault, "expired") in checked.stdout + checked.stderr
 
 
+def test_a_tls_port_without_certificates_is_refused_with_its_line(make_tls_router):
+    checked = make_tls_router(tls={"certificates": ()}, start=False).check_config()
+    assert checked.returncode != 0
+    assert 'a listener of kind "https" needs "worker.tls.certificates"' in checked.stdout + checked.stderr
+
+
 # --- endpoints
 
 

@@ -146,7 +146,7 @@ static void the_connection_that_was_used_last_is_lent_first(void **state)
 	assert_ptr_equal(take(t, 0), third.mux);
 	assert_ptr_equal(take(t, 0), second.mux);
 	assert_int_equal(pool_count(t->pool), 1);
-	pool_add(t->pool, &(struct target){ t->backends[0].addr }, third.mux, LONG_MS);
+	pool_add(t->pool, &(struct target){ .addr = t->backends[0].addr }, third.mux, LONG_MS);
 	assert_ptr_equal(take(t, 0), third.mux);
 	assert_ptr_equal(take(t, 0), first.mux);
 	assert_null(take(t, 0));

@@ -46,7 +46,7 @@ static int set_up(void **state)
 		.connect_timeout_ms = 5000, .idle_timeout_ms = IDLE_MS, .max_idle = 10,
 		.mux = { .line_limit = 16384, .head_limit = 32768 },
 	};
-	t->upstream = upstream_create(t->loop, t->bufs, t->counters, &t->settings);
+	t->upstream = upstream_create(t->loop, t->bufs, t->counters, &t->settings, NULL);
 	backend_open(&t->backend, "127.0.0.1");
 	addr_to_bytes(&t->backend.addr, t->endpoint.ip);
 	t->endpoint.port = addr_port(&t->backend.addr);
