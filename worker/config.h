@@ -14,6 +14,7 @@ struct worker_config {
 	struct proxy_settings proxy;
 	struct upstream_settings upstream;
 	struct balancer_settings balancer;
+	struct access_settings access_log;
 };
 
 /* 0, or -errno with a reason and nothing to free. */

@@ -62,8 +62,8 @@ static void make_proxy(struct worker *w)
 		.table = w->table, .board = w->board, .slot = slot, .counters = proxy->counters,
 		.settings = &config->balancer,
 	};
-	if (process_has_fd(PROCESS_FD_ACCESS_LOG))
-		proxy->access_log = access_log_create(w->board, slot, proxy->counters);
+	proxy->access_log = access_log_create(w->board, slot, proxy->counters,
+					      &config->access_log);
 	proxy_init(proxy);
 }
 

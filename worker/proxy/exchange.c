@@ -252,6 +252,7 @@ static enum step begin_response(struct exchange *x)
 		upstream_note_keep_alive(&x->attempt, keep_alive);
 	if (!steps_response(x, &failure))
 		return retry_or_fail(x, failure);
+	record_note_success(x);
 	x->is_response_begun = true;
 	x->download.is_done = x->response.body == BODY_NONE ||
 			      (x->response.body == BODY_LENGTH && !x->response.content_length);

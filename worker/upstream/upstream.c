@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "counters.h"
 #include "upstream/pool.h"
 
@@ -48,9 +49,13 @@ static enum failure resolve(struct upstream *u, const struct endpoint *endpoint,
 		addr_from_bytes(endpoint->ip, endpoint->port, &attempt->target.addr);
 		return FAIL_NONE;
 	}
+	if (!attempt->is_resolving)
+		attempt->times.since_ns = clock_ns();
 	*io = resolver_find(u->resolver, endpoint->host, endpoint->port, task,
 			    &attempt->target.addr, &attempt->error);
 	attempt->is_resolving = *io == IO_AGAIN;
+	if (*io == IO_OK)
+		attempt->times.dns_ns = clock_ns() - attempt->times.since_ns;
 	return *io == IO_ERROR ? FAIL_RESOLVE : FAIL_NONE;
 }
 
@@ -71,9 +76,11 @@ static enum failure find_or_connect(struct upstream *u, struct task *task, struc
 	struct mux *mux = pool_take(u->pool, &attempt->target);
 
 	attempt->is_reused = mux != NULL;
-	if (!mux)
+	if (!mux) {
+		attempt->times.since_ns = clock_ns();
 		mux = mux_create_upstream(u->loop, u->bufs, &attempt->target.addr, task,
 					  &u->settings->mux);
+	}
 	if (!mux)
 		return fail_connect(attempt, errno);
 	counter_add(u->counters,
@@ -104,6 +111,8 @@ enum failure upstream_open(struct upstream *u, const struct endpoint *endpoint, 
 	conn = mux_conn(attempt->stream->mux);
 	if (!attempt->is_reused && conn->ready & CONN_BROKEN)
 		return fail_connect(attempt, conn->error);
+	if (!attempt->is_reused)
+		attempt->times.dial_ns = clock_ns() - attempt->times.since_ns;
 	return FAIL_NONE;
 }
 

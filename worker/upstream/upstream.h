@@ -24,12 +24,19 @@ struct upstream *upstream_create(struct loop *loop, struct buf_pool *bufs, uint6
 				 const struct upstream_settings *settings);
 void upstream_destroy(struct upstream *upstream);
 
+/* What an attempt waited for until it had a connection; 0: it did not have to. */
+struct attempt_times {
+	uint64_t since_ns;            /* the begin of what goes on */
+	uint64_t dns_ns, dial_ns, tls_ns;
+};
+
 /* One try.  Zeroed before the first upstream_open(). */
 struct attempt {
 	struct target target;
 	struct stream *stream;        /* owned; NULL before and after */
 	uint64_t idle_ms;             /* the endpoint's own idle limit, learned; 0 unknown */
 	int error;                    /* errno behind a failure, or 0 */
+	struct attempt_times times;
 	bool is_resolving;
 	bool is_reused;               /* its connection has carried a stream before */
 };
