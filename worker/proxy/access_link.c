@@ -17,7 +17,7 @@
 #define SLICE_MS        100           /* between two looks whether to give up */
 #define DELAY_LEAST_MS  100
 #define DELAY_MOST_MS   10000
-#define LIVED_WELL_MS   5000          /* after that the delay begins anew */
+#define LIVED_WELL_MS   1000          /* after that the delay begins anew */
 #define SILENCE_MS      30000         /* of a TCP peer: without acknowledgement */
 
 static const struct { int family, type; bool is_unix; } networks[] = {
