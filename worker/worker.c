@@ -80,7 +80,7 @@ static void pause_listeners(struct worker *w, bool pause)
 		else
 			listener_resume(listener);
 	}
-	log_warn(pause ? "connection-limit-reached" : "connection-limit-left", "limit=%llu",
+	log_warn(pause ? "client-limit-reached" : "client-limit-left", "limit=%llu",
 		 (unsigned long long)w->config->proxy.max_connections);
 }
 

@@ -105,7 +105,8 @@ class Receiver:
         return [line for line in found if having in line]
 
     def wait_for(self, text, timeout_s=None):
-        return wait_until(lambda: self.lines(text.encode()), lambda: f"{text} arrives: {self.lines()[-5:]}", timeout_s)[0]
+        return wait_until(lambda: self.lines(text.encode()),
+                          lambda: f"{text} arrives: {self.lines()[-5:]}", timeout_s)[0]
 
 
 @pytest.fixture
@@ -169,8 +170,8 @@ def test_extra_fields_and_headers_have_their_places(make_log):
     port = router.backend.exchanges[0].socket.getpeername()[1]
     first, second = router.wait_for_access_line("/extra-0"), router.wait_for_access_line("/extra-1")
     tail = re.search(r' instance_id:"[^"]*" (.*)$', first).group(1)
-    assert re.fullmatch(rf'local_address:"127\.0\.0\.1:{port}" failed_attempts:0 dns_time:0\.000000 dial_time:0\.\d{{6}} '
-                        rf'tls_time:0\.000000 backend_time:0\.\d{{6}} failed_attempts_time:"-" x_cf_routererror:"-" '
+    assert re.fullmatch(rf'local_address:"127\.0\.0\.1:{port}" failed_attempts:0 dns_time:0\.000000 '
+                        rf'dial_time:0\.\d{{6}} tls_time:0\.000000 backend_time:0\.\d{{6}} failed_attempts_time:"-" x_cf_routererror:"-" '
                         rf'x_some_thing:"a\\"b" accept:"-"', tail), tail
     assert " dial_time:0.000000 " in second and " dial_time:0.000000 " not in first
     assert router.log_lines("access-log-unknown-field")[0]["data"]["field"] == "no_such"
@@ -184,7 +185,8 @@ def test_failed_attempts_are_counted_and_timed(make_log, make_backend):
     router.register(HOST, broken)
     ask(router, 4, "/retried")
     retried = router.wait_for_access_line("/retried", " failed_attempts:1 ")
-    assert re.search(r'failed_attempts_time:0\.\d{6} dial_time:0\.\d{6} backend_time:0\.\d{6} local_address:"127', retried)
+    assert re.search(r'failed_attempts_time:0\.\d{6} dial_time:0\.\d{6} backend_time:0\.\d{6} '
+                     r'local_address:"127', retried), retried
     router.backend.refuse()
     router.backend.exchanges[0].close()
     with router.client() as client:
@@ -310,7 +312,8 @@ def test_gorouters_own_form_has_no_structured_data(make_log, make_receiver):
     receiver = make_receiver("udp")
     router = make_log(receiver, syslog_form="gorouter")
     ask(router, 1, "/old")
-    assert re.fullmatch(rf"<14>1 {DATE}Z \S+ vcap\.gorouter \d+ - \ufeff{HOST} - \[.*", receiver.wait_for("/old").decode())
+    message = receiver.wait_for("/old").decode()
+    assert re.fullmatch(rf"<14>1 {DATE}Z \S+ vcap\.gorouter \d+ - \ufeff{HOST} - \[.*", message)
 
 
 @pytest.mark.parametrize("network", ["udp", "tcp"])
