@@ -141,12 +141,12 @@ static int connect_inet(const struct access_link *link)
 				  .ai_socktype = networks[network].type }, *found = NULL;
 	char host[256], port[6];
 
-	if (!split_address(link->settings->syslog_addr, host, port) ||
-	    getaddrinfo(host, port, &hints, &found) != 0)
-		return -EHOSTUNREACH;
+	split_address(link->settings->syslog_addr, host, port);
+	if (getaddrinfo(host, port, &hints, &found) != 0)     /* may take longer than we have */
+		return access_writer_is_stopping(link->writer) ? -EAGAIN : -EHOSTUNREACH;
 	for (struct addrinfo *at = found; at && fd < 0; at = at->ai_next)
-		if (!access_writer_is_stopping(link->writer))
-			fd = connect_to(link, at->ai_family, at->ai_addr, at->ai_addrlen);
+		fd = access_writer_is_stopping(link->writer) ? -EAGAIN :
+		     connect_to(link, at->ai_family, at->ai_addr, at->ai_addrlen);
 	freeaddrinfo(found);
 	return fd;
 }
@@ -164,7 +164,7 @@ int access_link_open(struct access_link *link)
 	link->opened_at_ms = clock_ms();
 	link->fd = fd < 0 ? -1 : fd;
 	link->has_sent = false;
-	if (fd < 0)
+	if (fd < 0 && fd != -EAGAIN)
 		access_link_fail(link);
 	return fd < 0 ? fd : 0;
 }

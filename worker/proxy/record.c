@@ -101,8 +101,7 @@ static void add_headers(const struct exchange *x, struct access_record *record,
 	unsigned count = access_log_headers(x->proxy->access_log, &names);
 
 	for (unsigned i = 0; i < count; i++)
-		values[i] = str_equal_nocase(names[i], STR("Host")) ?
-			    x->request.authority : http_head_find(&x->request, names[i]);
+		values[i] = http_head_find(&x->request, names[i]);
 	record->extra_headers = values;
 }
 
