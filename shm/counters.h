@@ -34,7 +34,8 @@
 	X(table_full_refusals) \
 	X(routes_pruned) \
 	X(nats_reconnects) X(greetings_answered) \
-	X(worker_restarts) X(registrar_restarts) X(reloads) X(reloads_failed)
+	X(worker_restarts) X(registrar_restarts) X(reloads) X(reloads_failed) \
+	X(access_log_syslog_lines) X(access_log_syslog_dropped)
 
 enum counter {
 #define X(name) COUNTER_##name,

@@ -4,6 +4,9 @@
  */
 #include "log_ring.h"
 
+#include <stdlib.h>
+
+#include "base/mem.h"
 #include "base/must.h"
 #include "board_layout.h"
 
@@ -11,6 +14,24 @@ struct log_ring *log_ring_of(struct board *board, unsigned worker_slot)
 {
 	must(worker_slot >= SLOT_WORKER && worker_slot - SLOT_WORKER < board->worker_slots);
 	return &board->rings[worker_slot - SLOT_WORKER];
+}
+
+struct log_ring *log_ring_create(uint64_t bytes)
+{
+	struct log_ring *ring = mem_zalloc(sizeof(*ring));
+
+	must(bytes && !(bytes & (bytes - 1)));
+	ring->words = mem_alloc(sizeof(*ring->words) + bytes);
+	ring->words->head = ring->words->tail = 0;
+	ring->size = bytes;
+	return ring;
+}
+
+void log_ring_destroy(struct log_ring *ring)
+{
+	if (ring)
+		free(ring->words);
+	free(ring);
 }
 
 bool log_ring_append(struct log_ring *ring, struct str line)

@@ -16,6 +16,11 @@ struct log_ring;                      /* in shared memory */
 
 struct log_ring *log_ring_of(struct board *board, unsigned worker_slot);
 
+/* A ring in this process's own memory, for lines that need not survive it.
+ * `bytes` is a power of two.  NULL is allowed in destroy. */
+struct log_ring *log_ring_create(uint64_t bytes);
+void log_ring_destroy(struct log_ring *ring);
+
 /* Appends one whole line (with its newline).  False: no room; nothing was
  * written and the caller counts the drop.  Never blocks, no system call. */
 bool log_ring_append(struct log_ring *ring, struct str line);

@@ -5,12 +5,14 @@
 
 #include <errno.h>
 
+#include "proxy/access_syslog.h"
 #include "worker/config_headers.h"
 
 #define W(KIND, ...) SETTING_##KIND(struct worker_config, __VA_ARGS__)
 #define P(KIND, ...) SETTING_##KIND(struct proxy_settings, __VA_ARGS__)
 #define U(KIND, ...) SETTING_##KIND(struct upstream_settings, __VA_ARGS__)
 #define R(KIND, ...) SETTING_##KIND(struct retry_settings, __VA_ARGS__)
+#define A(KIND, ...) SETTING_##KIND(struct access_settings, __VA_ARGS__)
 #define B(KIND, ...) SETTING_##KIND(struct balancer_settings, __VA_ARGS__)
 
 static const struct setting worker_rows[] = {
@@ -20,6 +22,7 @@ static const struct setting worker_rows[] = {
 	SETTING_GROUP("upstream"),
 	SETTING_GROUP("balancer"),
 	SETTING_GROUP("tls"),
+	SETTING_GROUP("access_log"),
 	SETTING_END,
 };
 
@@ -105,6 +108,41 @@ static int read_retry(const struct config *file, struct retry_settings *out, str
 	return rc;
 }
 
+
+static const struct setting access_rows[] = {
+	A(CHOICE, format, "format", "gorouter", "gorouter|json"),
+	A(TEXTS, extra_fields, "extra_access_log_fields", ""),
+	A(TEXTS, extra_headers, "extra_headers_to_log", ""),
+	A(BOOL, disable_log_forwarded_for, "disable_log_forwarded_for", "false"),
+	A(BOOL, disable_log_source_ip, "disable_log_source_ip", "false"),
+	A(CHOICE, redact_query_params, "redact_query_params", "none", "none|all|hash"),
+	A(BOOL, enable_streaming, "enable_streaming", "false"),
+	A(CHOICE, syslog_network, "syslog_network", "udp", SYSLOG_NETWORKS),
+	A(TEXT, syslog_addr, "syslog_addr", "127.0.0.1:514"),
+	A(TEXT, syslog_tag, "syslog_tag", "vcap.gorouter"),
+	A(CHOICE, syslog_form, "syslog_form", "rfc5424", "rfc5424|gorouter"),
+	A(CHOICE, syslog_framing, "syslog_framing", "newline", "newline|octet-counting"),
+	A(BYTES, syslog_truncate, "syslog_truncate", "0", "0", "64K"),
+	A(BYTES, syslog_buffer_bytes, "syslog_buffer", "1M", "128K", "64M"),
+	SETTING_END,
+};
+
+static int read_access_log(const struct config *file, struct access_settings *out,
+			   struct reason *reason)
+{
+	struct reason fault;
+	int rc = settings_read(file, "worker.access_log", access_rows, out, reason);
+
+	if (rc < 0)
+		return rc;
+	rc = access_settings_check(out, &fault);
+	if (rc == 0)
+		return 0;
+	settings_free(access_rows, out);
+	return reason_set(reason, rc, "%s: \"worker.access_log\": %s",
+			  config_where(file, "worker.access_log"), fault.text);
+}
+
 /* In order; what was read before a fault is freed by the caller. */
 static int read_groups(const struct config *file, struct worker_config *out,
 		       struct reason *reason)
@@ -117,7 +155,8 @@ static int read_groups(const struct config *file, struct worker_config *out,
 	    (rc = config_headers_read(file, &out->proxy.headers, reason)) < 0 ||
 	    (rc = settings_read(file, "worker.upstream", upstream_rows, &out->upstream, reason)) < 0 ||
 	    (rc = settings_read(file, "worker.balancer", balancer_rows, &out->balancer, reason)) < 0 ||
-	    (rc = tls_config_read(file, &out->tls, reason)) < 0)
+	    (rc = tls_config_read(file, &out->tls, reason)) < 0 ||
+	    (rc = read_access_log(file, &out->access_log, reason)) < 0)
 		return rc;
 	out->upstream.handshake_timeout_ms = out->tls.back.handshake_timeout_ms;
 	return 0;
@@ -141,6 +180,7 @@ int worker_config_read(const char *path, struct worker_config *out, struct reaso
 void worker_config_free(struct worker_config *config)
 {
 	tls_config_free(&config->tls);
+	settings_free(access_rows, &config->access_log);
 	settings_free(balancer_rows, &config->balancer);
 	settings_free(upstream_rows, &config->upstream);
 	config_headers_free(&config->proxy.headers);

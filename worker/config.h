@@ -16,6 +16,7 @@ struct worker_config {
 	struct upstream_settings upstream;
 	struct balancer_settings balancer;
 	struct tls_config tls;
+	struct access_settings access_log;
 };
 
 /* 0, or -errno with a reason and nothing to free. */

@@ -84,8 +84,8 @@ static void make_proxy(struct worker *w)
 		.table = w->table, .board = w->board, .slot = slot, .counters = proxy->counters,
 		.settings = &config->balancer,
 	};
-	if (process_has_fd(PROCESS_FD_ACCESS_LOG))
-		proxy->access_log = access_log_create(w->board, slot, proxy->counters);
+	proxy->access_log = access_log_create(w->board, slot, proxy->counters,
+					      &config->access_log);
 	proxy_init(proxy);
 }
 
@@ -102,7 +102,7 @@ static void pause_listeners(struct worker *w, bool pause)
 		else
 			listener_resume(listener);
 	}
-	log_warn(pause ? "connection-limit-reached" : "connection-limit-left", "limit=%llu",
+	log_warn(pause ? "client-limit-reached" : "client-limit-left", "limit=%llu",
 		 (unsigned long long)w->config->proxy.max_connections);
 }
 

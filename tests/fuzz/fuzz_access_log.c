@@ -1,7 +1,7 @@
 /*
  * tests/fuzz/fuzz_access_log.c - any bytes in any text of a record: one line,
  * within its bounds, printable but for UTF-8, with its fields where readers look
- * for them.  The input is cut at its newlines; an empty text repeats the one
+ * for them; and one JSON object, valid to the letter.  The input is cut at its newlines; an empty text repeats the one
  * before, so that small inputs make long lines.
  */
 #include <stdint.h>
@@ -63,6 +63,93 @@ static void check_line(const char *line, size_t len)
 	must(p == end - 1);
 }
 
+static void check_gorouter(const struct access_record *record)
+{
+	static const struct access_settings settings;
+	static struct access_format *format;
+	char *line;
+
+	if (!format)
+		format = access_format_create(&settings);
+	line = malloc(access_log_bound(format, record));
+	check_line(line, access_log_format(format, record, line));
+	free(line);
+}
+
+/* --- JSON (RFC 8259), as a reader with no mercy sees it */
+
+static const char *skip_utf8(const char *p, const char *end)
+{
+	const unsigned char *s = (const unsigned char *)p;
+	size_t n = *s < 0x80 ? 1 : *s < 0xe0 ? 2 : *s < 0xf0 ? 3 : 4;
+
+	must((*s < 0x80 || *s >= 0xc2) && *s < 0xf5 && n <= (size_t)(end - p));
+	for (size_t i = 1; i < n; i++)
+		must((s[i] & 0xc0) == 0x80);
+	must(n != 3 || s[0] != 0xe0 || s[1] >= 0xa0);
+	must(n != 3 || s[0] != 0xed || s[1] < 0xa0);
+	must(n != 4 || s[0] != 0xf0 || s[1] >= 0x90);
+	must(n != 4 || s[0] != 0xf4 || s[1] < 0x90);
+	return p + n;
+}
+
+static const char *skip_json_text(const char *p, const char *end)
+{
+	for (p = skip(p, end, "\""); *p != '"';) {
+		must(p < end && (unsigned char)*p >= ' ');
+		if (*p != '\\') {
+			p = skip_utf8(p, end);
+			continue;
+		}
+		must(memchr("\"\\bfnrtu", p[1], 8));
+		if (p[1] == 'u')
+			must(strspn(p + 2, "0123456789abcdef") >= 4);
+		p += p[1] == 'u' ? 6 : 2;
+	}
+	return p + 1;
+}
+
+static const char *skip_json_object(const char *p, const char *end)
+{
+	p = skip(p, end, "{");
+	for (;;) {
+		p = skip(skip_json_text(p, end), end, ":");
+		if (*p == '{')
+			p = skip_json_object(p, end);
+		else if (*p == '"')
+			p = skip_json_text(p, end);
+		else if (*p == 'n')
+			p = skip(p, end, "null");
+		else
+			p = skip_number(p, end);
+		if (*p == '}')
+			return p + 1;
+		p = skip(p, end, ",");
+	}
+}
+
+static void check_json(const struct access_record *record)
+{
+	static const char *names[] = { "local_address", "failure_code", "dns_time" },
+			  *headers[] = { "Referer", "X-Agent" };
+	static const struct access_settings settings = {
+		.format = 1, .redact_query_params = ACCESS_REDACT_HASH,
+		.extra_fields = { (char **)names, 3 }, .extra_headers = { (char **)headers, 2 },
+	};
+	static struct access_format *format;
+	char *line;
+	size_t len;
+
+	if (!format)
+		format = access_format_create(&settings);
+	line = malloc(access_log_bound(format, record) + 1);
+	len = access_log_format(format, record, line);
+	line[len] = '\0';
+	must(len <= ACCESS_LINE_MAX && memchr(line, '\n', len) == line + len - 1);
+	must(skip_json_object(line, line + len) == line + len - 1);
+	free(line);
+}
+
 static struct str next_text(struct str *rest, struct str before)
 {
 	ssize_t cut = str_find_char(*rest, '\n');
@@ -92,7 +179,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		&record.remote,
 	};
 	struct str rest = { (const char *)data, size }, text = STR_NONE, grown = STR_NONE;
-	char *line;
 
 	if (size > 1 && data[0] & 1) {
 		grown = make_long(rest, 1000 + 400u * data[1]);
@@ -104,9 +190,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			*texts[i] = text;
 	}
 	record.started_wall_ns = size * 123456789u;
-	line = malloc(access_log_bound(&record));
-	check_line(line, access_log_format(&record, line));
+	check_gorouter(&record);
+	record.extra_headers = (struct str[]){ record.referer, record.user_agent };
+	record.local_address = record.failure_code = record.remote;
+	check_json(&record);
 	free((char *)grown.p);
-	free(line);
 	return 0;
 }

@@ -308,6 +308,7 @@ static enum step begin_response(struct exchange *x)
 		return retry_or_fail(x, failure);
 	x->failure = FAIL_NONE;       /* of earlier attempts */
 	x->failure_text = STR_NONE;
+	record_note_success(x);
 	x->is_response_begun = true;
 	x->download.is_done = x->response.body == BODY_NONE ||
 			      (x->response.body == BODY_LENGTH && !x->response.content_length);

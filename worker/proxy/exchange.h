@@ -51,6 +51,7 @@ struct exchange {
 	bool expects_continue;        /* the client waits for a 100 before its body */
 	bool was_cut;                 /* the client did not get a whole answer */
 	bool is_recorded;             /* in counters and access log */
+	bool was_answered;            /* an endpoint sent a response head */
 	uint8_t interim_count;
 	uint32_t dropped_bytes;       /* of the request body, after the answer */
 	unsigned attempts;            /* begun; a replaced connection is none */
@@ -68,6 +69,10 @@ struct exchange {
 
 	uint64_t began_ns, began_wall_ns;     /* head complete */
 	uint64_t app_began_ns, app_ended_ns;  /* first attempt; end of the last; 0: never */
+	unsigned failed_attempts;
+	uint64_t last_failed_ns;      /* end of the last that failed; 0: none did */
+	struct attempt_times times;   /* of the attempt that was answered */
+	struct str local_address;     /* its connection's, if the access log wants it */
 	char request_id[REQUEST_ID_SIZE];
 	struct endpoint endpoint;     /* our copy; the table may have moved on */
 	struct arena arena;           /* owns all text of both heads */

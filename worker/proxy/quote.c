@@ -1,5 +1,5 @@
 /*
- * proxy/quote.c - Go's quoting.  Runs of plain characters are copied; what has
+ * proxy/quote.c - Go's quoting, and JSON's.  Runs of plain characters are copied; what has
  * to be escaped is rare, and slow.
  */
 #include "proxy/quote.h"
@@ -45,6 +45,21 @@ static size_t rune_decode(const unsigned char *s, size_t left, uint32_t *rune)
 	return n;
 }
 
+/* A character that JSON wants, or we want, escaped: in two parts if it is a large one. */
+static void put_json_escape(struct quoted *out, uint32_t rune)
+{
+	char text[12];
+	struct quoted pair = { text, text + sizeof(text), false, true };
+
+	if (rune < 0x10000) {
+		put_hex(out, 'u', 4, rune);
+		return;
+	}
+	put_hex(&pair, 'u', 4, 0xd800 + ((rune - 0x10000) >> 10));
+	put_hex(&pair, 'u', 4, 0xdc00 + ((rune - 0x10000) & 0x3ff));
+	quoted_put(out, (struct str){ text, sizeof(text) });
+}
+
 /* A character beyond ASCII; returns the bytes it took. */
 static size_t put_rune(struct quoted *out, const char *p, size_t left)
 {
@@ -52,11 +67,16 @@ static size_t put_rune(struct quoted *out, const char *p, size_t left)
 	size_t n = rune_decode((const unsigned char *)p, left, &rune);
 
 	if (n == 0) {
-		put_hex(out, 'x', 2, (unsigned char)*p);
+		if (out->is_json)
+			quoted_put(out, STR("\357\277\275"));
+		else
+			put_hex(out, 'x', 2, (unsigned char)*p);
 		return 1;
 	}
 	if (rune_is_printable(rune))
 		quoted_put(out, (struct str){ p, n });
+	else if (out->is_json)
+		put_json_escape(out, rune);
 	else if (rune < 0x10000)
 		put_hex(out, 'u', 4, rune);
 	else
@@ -147,8 +167,10 @@ static __attribute__((cold, noinline)) void quote_with_care(struct quoted *out, 
 			at += put_rune(out, text.p + at, text.len - at);
 			continue;
 		}
-		if (need[c] == BACKSLASH)
+		if (need[c] == BACKSLASH && !(out->is_json && (c == '\a' || c == '\v')))
 			quoted_put(out, (struct str){ (char[]){ '\\', letter[c] }, 2 });
+		else if (out->is_json)
+			put_json_escape(out, c);
 		else
 			put_hex(out, 'x', 2, c);
 		at++;

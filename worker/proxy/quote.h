@@ -1,6 +1,7 @@
 /*
  * proxy/quote.h - text between double quotes as Go's strconv.Quote writes it,
- * because that is what reads Gorouter's access log.  Used by access_format.c.
+ * because that is what reads Gorouter's access log, or as JSON wants it.  Used by
+ * the access log.
  */
 #ifndef PROXY_QUOTE_H
 #define PROXY_QUOTE_H
@@ -13,6 +14,7 @@
 struct quoted {
 	char *next, *end;
 	bool is_full;
+	bool is_json;                 /* \u00XX for \xXX; what is not UTF-8 becomes U+FFFD */
 };
 
 /* Appends the bytes as they are, all or none. */

@@ -49,11 +49,70 @@ static int64_t router_ns(const struct exchange *x, uint64_t elapsed_ns)
 	return elapsed_ns > app_ns ? (int64_t)(elapsed_ns - app_ns) : 0;
 }
 
+/* A failure after the answer has begun is none of an attempt. */
+void record_note_failure(struct exchange *x)
+{
+	if (x->was_answered || !x->app_began_ns)
+		return;
+	x->failed_attempts++;
+	x->last_failed_ns = x->app_ended_ns;
+}
+
+void record_note_success(struct exchange *x)
+{
+	struct addr local;
+	char *text;
+
+	x->was_answered = true;
+	x->times = x->attempt.times;
+	if (!access_log_wants(x->proxy->access_log, ACCESS_LOCAL_ADDRESS))
+		return;
+	conn_local(mux_conn(x->attempt.stream->mux), &local);
+	text = arena_alloc(&x->arena, ADDR_TEXT_SIZE);
+	x->local_address = (struct str){ text, local.len ? addr_format(&local, text) : 0 };
+}
+
+static int64_t span_ns(uint64_t from_ns, uint64_t to_ns)
+{
+	return to_ns > from_ns ? (int64_t)(to_ns - from_ns) : 0;
+}
+
+/* What attempts took; -1 where there was none of the kind. */
+static void add_attempts(const struct exchange *x, struct access_record *record)
+{
+	uint64_t ended_ns = x->app_ended_ns ? x->app_ended_ns : x->began_ns + record->elapsed_ns;
+	bool was_answered = x->was_answered;
+
+	record->failed_attempts = x->failed_attempts;
+	record->failed_attempts_ns =
+		x->failed_attempts ? span_ns(x->app_began_ns, x->last_failed_ns) : -1;
+	record->dns_ns = was_answered ? (int64_t)x->times.dns_ns : -1;
+	record->dial_ns = was_answered ? (int64_t)x->times.dial_ns : -1;
+	record->tls_ns = was_answered ? (int64_t)x->times.tls_ns : -1;
+	record->backend_ns = was_answered ? span_ns(x->last_failed_ns ? x->last_failed_ns :
+						    x->app_began_ns, ended_ns) : -1;
+	record->local_address = x->local_address;
+}
+
+/* `values` holds ACCESS_HEADERS_MAX. */
+static void add_headers(const struct exchange *x, struct access_record *record,
+			struct str *values)
+{
+	const struct str *names;
+	unsigned count = access_log_headers(x->proxy->access_log, &names);
+
+	for (unsigned i = 0; i < count; i++)
+		values[i] = http_head_find(&x->request, names[i]);
+	record->extra_headers = values;
+}
+
 static void write_line(struct exchange *x, unsigned status)
 {
 	struct http_head *request = &x->request;
 	uint64_t elapsed_ns = (x->app_ended_ns ? x->app_ended_ns : clock_ns()) - x->began_ns;
 	const struct endpoint *endpoint = x->has_endpoint ? &x->endpoint : NULL;
+	const struct access_settings *settings = access_log_settings(x->proxy->access_log);
+	struct str headers[ACCESS_HEADERS_MAX];
 	char backend[272];
 	struct access_record record = {
 		.host = request->authority, .method = request->method, .target = request->target,
@@ -61,13 +120,14 @@ static void write_line(struct exchange *x, unsigned status)
 		.request_id = str_of(x->request_id),
 		.router_error = router_error(x),
 		.failure_code = str_of(verdict_code(x->failure)),
-		.remote = x->peer,
+		.remote = settings->disable_log_source_ip ? STR_NONE : x->peer,
 		.received_bytes = x->upload.bytes, .sent_bytes = x->download.bytes,
 		.started_wall_ns = x->began_wall_ns, .elapsed_ns = elapsed_ns,
 		.router_ns = router_ns(x, elapsed_ns),
 		.referer = http_head_find(request, STR("Referer")),
 		.user_agent = http_head_find(request, STR("User-Agent")),
-		.forwarded_for = http_head_join(request, STR("X-Forwarded-For")),
+		.forwarded_for = settings->disable_log_forwarded_for ? STR_NONE :
+				 http_head_join(request, STR("X-Forwarded-For")),
 		.forwarded_proto = http_head_find(request, STR("X-Forwarded-Proto")),
 		.app_id = endpoint ? endpoint->app_id : STR_NONE,
 		.app_index = endpoint ? endpoint->instance_index : STR_NONE,
@@ -76,6 +136,10 @@ static void write_line(struct exchange *x, unsigned status)
 									 sizeof(backend)) : 0 },
 	};
 
+	if (settings->extra_fields.count)
+		add_attempts(x, &record);
+	if (settings->extra_headers.count)
+		add_headers(x, &record, headers);
 	access_log_write(x->proxy->access_log, &record);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/record.h"
 #include "proxy/respond.h"
 #include "proxy/verdict.h"
 
@@ -238,6 +239,7 @@ enum step retry_or_fail(struct exchange *x, enum failure failure)
 	x->failure = failure;
 	x->failure_text = describe(x, failure);
 	x->app_ended_ns = clock_ns();
+	record_note_failure(x);
 	if (x->has_endpoint && failure != FAIL_CLIENT_GONE)
 		log_failed_attempt(x, failure, why_not);
 	hold_against_endpoint(x, failure);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "counters.h"
 #include "upstream/pool.h"
 
@@ -50,9 +51,13 @@ static enum failure resolve(struct upstream *u, const struct endpoint *endpoint,
 		addr_from_bytes(endpoint->ip, endpoint->port, &attempt->target.addr);
 		return FAIL_NONE;
 	}
+	if (!attempt->is_resolving)
+		attempt->times.since_ns = clock_ns();
 	*io = resolver_find(u->resolver, endpoint->host, endpoint->port, task,
 			    &attempt->target.addr, &attempt->error);
 	attempt->is_resolving = *io == IO_AGAIN;
+	if (*io == IO_OK)
+		attempt->times.dns_ns = clock_ns() - attempt->times.since_ns;
 	return *io == IO_ERROR ? FAIL_RESOLVE : FAIL_NONE;
 }
 
@@ -121,6 +126,9 @@ static enum failure shake_hands(struct attempt *attempt, enum io *io)
 {
 	*io = conn_handshake(mux_conn(attempt->stream->mux));
 	attempt->is_in_handshake = *io == IO_AGAIN;
+	if (*io == IO_OK)
+		attempt->times.tls_ns = clock_ns() - attempt->times.since_ns -
+					attempt->times.dial_ns;
 	if (*io == IO_OK || *io == IO_AGAIN)
 		return FAIL_NONE;
 	return handshake_failure(attempt);
@@ -131,9 +139,11 @@ static enum failure find_or_connect(struct upstream *u, struct task *task, struc
 	struct mux *mux = attempt->wants_fresh ? NULL : pool_take(u->pool, &attempt->target);
 
 	attempt->is_reused = mux != NULL;
-	if (!mux)
+	if (!mux) {
+		attempt->times.since_ns = clock_ns();
 		mux = mux_create_upstream(u->loop, u->bufs, &attempt->target.addr, task,
 					  &u->settings->mux);
+	}
 	if (!mux)
 		return fail_connect(attempt, errno);
 	if (!attempt->is_reused && attempt->target.is_tls && begin_tls(u, mux, &attempt->target)) {
@@ -170,6 +180,8 @@ enum failure upstream_open(struct upstream *u, const struct endpoint *endpoint, 
 	conn = mux_conn(attempt->stream->mux);
 	if (!attempt->is_reused && conn->ready & CONN_BROKEN)
 		return fail_connect(attempt, conn->error);
+	if (!attempt->is_reused && !attempt->times.dial_ns)
+		attempt->times.dial_ns = clock_ns() - attempt->times.since_ns;
 	if (!attempt->is_reused && attempt->target.is_tls)
 		return shake_hands(attempt, io);
 	return FAIL_NONE;

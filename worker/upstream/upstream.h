@@ -28,6 +28,12 @@ struct upstream *upstream_create(struct loop *loop, struct buf_pool *bufs, uint6
 				 struct tls_client *tls);
 void upstream_destroy(struct upstream *upstream);
 
+/* What an attempt waited for until it had a connection; 0: it did not have to. */
+struct attempt_times {
+	uint64_t since_ns;            /* the begin of what goes on */
+	uint64_t dns_ns, dial_ns, tls_ns;
+};
+
 /* One try.  Zeroed before the first upstream_open(). */
 struct attempt {
 	struct target target;
@@ -35,6 +41,7 @@ struct attempt {
 	uint64_t idle_ms;             /* the endpoint's own idle limit, learned; 0 unknown */
 	int error;                    /* errno behind a failure, or 0 */
 	const char *detail;           /* words about a TLS failure, or NULL; until the close */
+	struct attempt_times times;
 	bool is_resolving, is_in_handshake;
 	bool wants_fresh;             /* set by the caller: no kept connection */
 	bool is_reused;               /* its connection has carried a stream before */

@@ -17,6 +17,9 @@
 /* 2026-11-20T12:51:21.846675894Z */
 #define STARTED_NS 1795179081846675894ull
 
+static const struct access_settings settings;
+static struct access_format *plain;
+
 static struct access_record example(void)
 {
 	return (struct access_record){
@@ -34,7 +37,7 @@ static struct access_record example(void)
 static const char *line_of(const struct access_record *record)
 {
 	static char line[ACCESS_LINE_MAX + 1];
-	size_t n = access_log_format(record, line);
+	size_t n = access_log_format(plain, record, line);
 
 	assert_true(n > 0 && n <= ACCESS_LINE_MAX);
 	line[n] = '\0';
@@ -265,7 +268,7 @@ static size_t lines_soon_in(const char *path, size_t wanted)
 static void lines_reach_the_file_soon_and_all_of_them_by_the_end(void **state)
 {
 	struct writing *w = *state;
-	struct access_log *log = access_log_create(w->table->board, SLOT_WORKER, w->counters);
+	struct access_log *log = access_log_create(w->table->board, SLOT_WORKER, w->counters, &settings);
 	struct access_record record = example();
 
 	assert_non_null(log);
@@ -286,7 +289,7 @@ static void lines_reach_the_file_soon_and_all_of_them_by_the_end(void **state)
 static void a_replaced_descriptor_is_written_from_then_on(void **state)
 {
 	struct writing *w = *state;
-	struct access_log *log = access_log_create(w->table->board, SLOT_WORKER, w->counters);
+	struct access_log *log = access_log_create(w->table->board, SLOT_WORKER, w->counters, &settings);
 	struct access_record record = example();
 	char old[64];
 
@@ -312,7 +315,7 @@ static void a_full_disk_keeps_the_lines_and_counts_what_no_longer_fits(void **st
 	assert_true(full >= 0);
 	dup2(full, PROCESS_FD_ACCESS_LOG);
 	close(full);
-	log = access_log_create(w->table->board, SLOT_WORKER, w->counters);
+	log = access_log_create(w->table->board, SLOT_WORKER, w->counters, &settings);
 	for (int i = 0; i < 100; i++)
 		access_log_write(log, &record);
 	usleep(20000);
@@ -334,7 +337,7 @@ static void what_could_not_be_written_stays_on_the_board(void **state)
 
 	dup2(full, PROCESS_FD_ACCESS_LOG);
 	close(full);
-	log = access_log_create(w->table->board, SLOT_WORKER, w->counters);
+	log = access_log_create(w->table->board, SLOT_WORKER, w->counters, &settings);
 	access_log_write(log, &record);
 	access_log_destroy(log);
 	assert_int_equal(log_ring_peek_all(log_ring_of(w->table->board, SLOT_WORKER), parts), 1);
@@ -360,8 +363,8 @@ static void lines_of_two_workers_never_mix(void **state)
 	struct writing *w = *state;
 	uint64_t *other = counters_row(w->table->board, SLOT_WORKER + 1);
 	struct access_log *logs[2] = {
-		access_log_create(w->table->board, SLOT_WORKER, w->counters),
-		access_log_create(w->table->board, SLOT_WORKER + 1, other),
+		access_log_create(w->table->board, SLOT_WORKER, w->counters, &settings),
+		access_log_create(w->table->board, SLOT_WORKER + 1, other, &settings),
 	};
 	pthread_t threads[2];
 
@@ -381,7 +384,7 @@ static void without_a_descriptor_there_is_no_log_and_writing_is_nothing(void **s
 	struct access_record record = example();
 
 	close(PROCESS_FD_ACCESS_LOG);
-	assert_null(access_log_create(w->table->board, SLOT_WORKER, w->counters));
+	assert_null(access_log_create(w->table->board, SLOT_WORKER, w->counters, &settings));
 	access_log_write(NULL, &record);
 	access_log_destroy(NULL);
 }
@@ -406,5 +409,6 @@ int main(void)
 		WRITING(without_a_descriptor_there_is_no_log_and_writing_is_nothing),
 	};
 
+	plain = access_format_create(&settings);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
