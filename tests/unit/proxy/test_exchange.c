@@ -393,33 +393,6 @@ static void the_answer_of_the_last_endpoint_is_passed_on(void **state)
 	assert_int_equal(count_of(w, COUNTER_attempts), 2);
 }
 
-/* Spec proxy 19.2: its FIN was here before the request left; the kernel's RST and a
- * queue that nobody acknowledged prove that no byte of it was read. */
-static void a_post_on_a_connection_that_had_closed_is_sent_on_another(void **state)
-{
-	struct world *w = *state;
-	int kept, far;
-
-	have_backends(w, 1);
-	w->t->settings.retry.attempts = 1;
-	request(w, GET);
-	kept = next_attempt(w);
-	read_head(w, kept);
-	far_send(kept, OK_5);
-	read_head(w, w->client);
-	expect(w, w->client, "hello");
-	far_send(w->client, HEAD_OF("POST") "Content-Length: 3\r\n\r\nabc");
-	close(kept);                          /* not seen: the loop has not turned */
-	far = next_attempt(w);
-	expect_in_head(w, far, "POST / HTTP/1.1\r\n", "\r\nContent-Length: 3\r\n");
-	expect(w, far, "abc");
-	far_send(far, OK_5);
-	expect_in_head(w, w->client, "HTTP/1.1 200 OK\r\n", "");
-	assert_int_equal(count_of(w, COUNTER_upstream_reuses), 1);
-	assert_int_equal(count_of(w, COUNTER_retries), 1);
-	close(far);
-}
-
 static void a_client_that_waits_to_be_asked_is_asked_after_a_second(void **state)
 {
 	struct world *w = *state;
@@ -717,7 +690,6 @@ int main(void)
 		IN_A_WORLD(a_try_that_takes_too_long_is_made_elsewhere),
 		IN_A_WORLD(an_answer_that_operators_want_elsewhere_is_asked_for_elsewhere),
 		IN_A_WORLD(the_answer_of_the_last_endpoint_is_passed_on),
-		IN_A_WORLD(a_post_on_a_connection_that_had_closed_is_sent_on_another),
 		IN_A_WORLD(a_client_that_waits_to_be_asked_is_asked_after_a_second),
 		IN_A_WORLD(an_endpoint_that_asks_for_the_body_is_heard_once),
 		IN_A_WORLD(every_attempt_has_its_own_time),
