@@ -17,6 +17,7 @@ static const struct setting registrar_rows[] = {
 	R(MS, prune_interval_ms, "prune_interval", "30s", "100ms", "1h"),
 	R(BOOL, suspend_pruning_if_nats_unavailable, "suspend_pruning_if_nats_unavailable", "true"),
 	R(MS, empty_pool_timeout_ms, "empty_pool_timeout", "0s", "0s", "1d"),
+	R(N, prune_alarm_apps, "prune_alarm_apps", 5, 0, 16),
 	R(TEXTS, isolation_segments, "isolation_segments", ""),
 	R(CHOICE, sharding, "routing_table_sharding_mode", "all",
 	  "all|shared-and-segments|segments"),

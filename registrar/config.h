@@ -17,7 +17,7 @@ struct nats_settings {
 
 struct registrar_settings {
 	uint64_t minimum_register_interval_ms, droplet_stale_threshold_ms, prune_interval_ms;
-	uint64_t empty_pool_timeout_ms, index;
+	uint64_t empty_pool_timeout_ms, index, prune_alarm_apps;
 	bool suspend_pruning_if_nats_unavailable;
 	struct texts isolation_segments;
 	int sharding;                 /* enum sharding */

@@ -99,10 +99,95 @@ static unsigned sweep_slice(struct prune *p, uint32_t tick)
 	return gone;
 }
 
+static void log_event(const char *event, const struct endpoint *endpoint,
+		      const struct endpoint_event *report)
+{
+	char address[512];
+
+	endpoint_format_address(endpoint, address, sizeof(address));
+	log_at(LOG_LEVEL_ERROR, "registry", event,
+	       "address=%s application_id=%.*s instance_id=%.*s availability_zone=%.*s "
+	       "failure=%u errno=%u", address, STR_ARG(endpoint->app_id),
+	       STR_ARG(endpoint->instance_id), STR_ARG(endpoint->zone), report->failure,
+	       report->error);
+}
+
+static void log_marked(struct prune *p, const struct endpoint *endpoint,
+		       const struct endpoint_event *event)
+{
+	uint64_t suppressed;
+
+	if (log_limit_allows(&p->failed_limit, &suppressed))
+		log_event("endpoint-marked-as-ineligible", endpoint, event);
+}
+
+/* Not now: if many fail alike within a moment, it is not the endpoints' fault.
+ * Without room it stays marked, and the next failure says so again. */
+static void remove_soon(struct prune *p, const struct endpoint_event *event)
+{
+	unsigned i = (p->pending_first + p->pending_count) % PRUNE_PENDING_MAX;
+
+	if (p->pending_count == PRUNE_PENDING_MAX)
+		return;
+	p->pending[i].event = *event;
+	p->pending[i].due_tick = p->tick + PRUNE_PENDING_TICKS;
+	p->pending_count++;
+}
+
+/* The last endpoint of a route stays: marked, it is tried when there is no other. */
+static void remove_now(struct prune *p, const struct endpoint_event *event)
+{
+	struct endpoint endpoint;
+	unsigned gone;
+
+	if (!route_writer_endpoint(p->writer, event->row, event->serial, &endpoint))
+		return;
+	gone = alarm_is_raised(&p->alarm, event->failure, p->tick) ? 0 :
+	       route_writer_remove_serial(p->writer, event->row, event->serial, true);
+	if (!gone) {
+		log_marked(p, &endpoint, event);
+		return;
+	}
+	counter_add(p->counters, COUNTER_routes_pruned, gone);
+	log_event("prune-failed-endpoint", &endpoint, event);
+}
+
+static void remove_due(struct prune *p)
+{
+	while (p->pending_count) {
+		const struct prune_pending *first = &p->pending[p->pending_first];
+
+		if ((int32_t)(p->tick - first->due_tick) < 0)
+			return;
+		remove_now(p, &first->event);
+		p->pending_first = (p->pending_first + 1) % PRUNE_PENDING_MAX;
+		p->pending_count--;
+	}
+}
+
+/* Plain endpoints are never removed for a failure (spec control 3.5). */
+void prune_event(struct prune *p, const struct endpoint_event *event)
+{
+	struct endpoint endpoint;
+	bool is_alike;
+
+	if ((event->kind != EVENT_PRUNE && event->kind != EVENT_FAILED) ||
+	    !route_writer_endpoint(p->writer, event->row, event->serial, &endpoint))
+		return;
+	is_alike = alarm_note(&p->alarm, event->failure, endpoint.app_id, endpoint.host, p->tick,
+			      (unsigned)p->settings->prune_alarm_apps);
+	if (event->kind == EVENT_PRUNE && endpoint.flags & ENDPOINT_TLS && !is_alike)
+		remove_soon(p, event);
+	else
+		log_marked(p, &endpoint, event);
+}
+
 void prune_tick(struct prune *p, uint32_t tick, bool is_connected)
 {
 	unsigned gone = 0;
 
+	p->tick = tick;
+	remove_due(p);
 	if (p->settings->suspend_pruning_if_nats_unavailable && !is_connected) {
 		suspend(p);
 		return;
@@ -121,39 +206,4 @@ void prune_tick(struct prune *p, uint32_t tick, bool is_connected)
 void prune_feed_gap(struct prune *p, uint32_t tick)
 {
 	touch_all(p, tick);
-}
-
-static void log_event(const char *event, const struct endpoint *endpoint,
-		      const struct endpoint_event *report)
-{
-	char address[512];
-
-	endpoint_format_address(endpoint, address, sizeof(address));
-	log_at(LOG_LEVEL_ERROR, "registry", event,
-	       "address=%s application_id=%.*s instance_id=%.*s availability_zone=%.*s "
-	       "failure=%u errno=%u", address, STR_ARG(endpoint->app_id),
-	       STR_ARG(endpoint->instance_id), STR_ARG(endpoint->zone), report->failure,
-	       report->error);
-}
-
-/* Plain endpoints are never removed for a failure (spec control 3.5). */
-void prune_event(struct prune *p, const struct endpoint_event *event)
-{
-	struct endpoint endpoint;
-	uint64_t suppressed;
-	unsigned gone;
-
-	if ((event->kind != EVENT_PRUNE && event->kind != EVENT_FAILED) ||
-	    !route_writer_endpoint(p->writer, event->row, event->serial, &endpoint))
-		return;
-	if (event->kind == EVENT_FAILED || !(endpoint.flags & ENDPOINT_TLS)) {
-		if (log_limit_allows(&p->failed_limit, &suppressed))
-			log_event("endpoint-marked-as-ineligible", &endpoint, event);
-		return;
-	}
-	gone = route_writer_remove_serial(p->writer, event->row, event->serial, true);
-	if (!gone)
-		return;
-	counter_add(p->counters, COUNTER_routes_pruned, gone);
-	log_event("prune-failed-endpoint", &endpoint, event);
 }

@@ -207,6 +207,7 @@ static enum step x_pick(struct exchange *x)
 	}
 	x->is_picked = x->has_endpoint = true;
 	if (x->is_too_large) {
+		retry_drop_upstream(x);       /* it was chosen, and is not used */
 		x->failure = FAIL_REQUEST_TOO_LARGE;
 		steps_refuse_size(x);
 		return ADVANCE;

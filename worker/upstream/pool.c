@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "counters.h"
+#include "upstream/idle_limits.h"
 
 #define BUCKETS 1024                  /* a power of two */
 
@@ -16,6 +17,7 @@ struct idle {
 	struct pool *pool;            /* borrowed */
 	struct mux *mux;              /* owned */
 	struct target target;         /* its name lies behind us */
+	uint64_t since_ms;
 	struct cds_list_head in_bucket, in_use_order;
 	char name[];
 };
@@ -25,6 +27,7 @@ struct pool {
 	uint64_t *counters;           /* borrowed: this worker's row */
 	struct hash_key key;
 	unsigned count, most;
+	struct idle_limits limits;    /* of endpoints that do not tell theirs */
 	struct cds_list_head use_order;       /* last used first */
 	struct cds_list_head buckets[BUCKETS];        /* last used first */
 };
@@ -35,7 +38,7 @@ struct pool *pool_create(struct loop *loop, uint64_t *counters, unsigned idle_ma
 
 	pool->loop = loop;
 	pool->counters = counters;
-	pool->key = hash_key_random();
+	pool->key = pool->limits.key = hash_key_random();
 	pool->most = idle_max;
 	CDS_INIT_LIST_HEAD(&pool->use_order);
 	for (unsigned i = 0; i < BUCKETS; i++)
@@ -73,12 +76,23 @@ static struct mux *let_go(struct idle *idle)
 	return mux;
 }
 
+/* The endpoint was first to close. */
+static void note_limit(struct idle *idle)
+{
+	uint64_t now_ms = loop_now_ms(idle->pool->loop);
+
+	idle_limits_note(&idle->pool->limits, &idle->target.addr, now_ms - idle->since_ms, now_ms);
+}
+
 static void idle_run(struct task *task)
 {
 	struct idle *idle = caa_container_of(task, struct idle, task);
 
-	if (task_is_due(idle->pool->loop, task) || !mux_is_quiet(idle->mux))
-		mux_destroy(let_go(idle));
+	if (!task_is_due(idle->pool->loop, task) && mux_is_quiet(idle->mux))
+		return;
+	if (mux_conn(idle->mux)->ready & CONN_PEER_CLOSED)
+		note_limit(idle);
+	mux_destroy(let_go(idle));
 }
 
 void pool_destroy(struct pool *pool)
@@ -112,11 +126,14 @@ struct mux *pool_take(struct pool *pool, const struct target *target)
 void pool_add(struct pool *pool, const struct target *target, struct mux *mux, uint64_t idle_ms)
 {
 	struct idle *idle = mem_alloc(sizeof(*idle) + target->name.len);
+	uint64_t now_ms = loop_now_ms(pool->loop);
+	uint64_t learned_ms = idle_limits_find(&pool->limits, &target->addr, now_ms);
 
 	if (pool->count >= pool->most && pool->count)
 		mux_destroy(let_go(cds_list_entry(pool->use_order.prev, struct idle,
 						  in_use_order)));
-	*idle = (struct idle){ .pool = pool, .mux = mux, .target = *target };
+	*idle = (struct idle){ .pool = pool, .mux = mux, .target = *target,
+			       .since_ms = now_ms };
 	if (target->name.len)
 		memcpy(idle->name, target->name.p, target->name.len);
 	idle->target.name.p = idle->name;
@@ -125,7 +142,8 @@ void pool_add(struct pool *pool, const struct target *target, struct mux *mux, u
 	cds_list_add(&idle->in_use_order, &pool->use_order);
 	change_count(pool, 1);
 	mux_set_owner(mux, &idle->task);
-	task_set_deadline(pool->loop, &idle->task, loop_now_ms(pool->loop) + idle_ms);
+	task_set_deadline(pool->loop, &idle->task,
+			  now_ms + (learned_ms < idle_ms ? learned_ms : idle_ms));
 }
 
 unsigned pool_count(const struct pool *pool)

@@ -24,7 +24,8 @@ void pool_destroy(struct pool *pool);
 /* The connection to `target` that was used last, taken out of the pool, or NULL. */
 struct mux *pool_take(struct pool *pool, const struct target *target);
 
-/* Takes ownership of a quiet mux, for at most idle_ms. */
+/* Takes ownership of a quiet mux, for at most idle_ms; less if the endpoint was seen
+ * to close such connections sooner. */
 void pool_add(struct pool *pool, const struct target *target, struct mux *mux, uint64_t idle_ms);
 
 unsigned pool_count(const struct pool *pool);

@@ -5,10 +5,12 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "endpoint_live.h"
 #include "tests/unit/fixture/base_clock.h"
+#include "proxy/verdict.h"
 #include "tests/unit/fixture/proxy_exchange.h"
 
 #define PATIENCE 1000
@@ -243,6 +245,152 @@ static void a_silent_endpoint_is_given_up_after_the_response_timeout(void **stat
 	expect_end(w, far);
 	assert_int_equal(count_of(w, COUNTER_retries), 0);
 	close(far);
+}
+
+/* Gorouter's endpoint_timeout: a download that moves is cut all the same. */
+static void an_attempt_has_its_total_time_body_included(void **state)
+{
+	struct world *w = *state;
+	int far;
+
+	w->t->settings.endpoint_timeout_ms = 30000;
+	have_backends(w, 1);
+	request(w, GET);
+	far = next_attempt(w);
+	read_head(w, far);
+	pass(w, 9000);
+	far_send(far, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nh");
+	read_head(w, w->client);
+	expect(w, w->client, "h");
+	pass(w, 15000);
+	far_send(far, "e");
+	expect(w, w->client, "e");
+	pass(w, 5999);
+	assert_true(far_is_open(w->client));
+	pass(w, 1 + LATE_MS);
+	expect_end(w, far);
+	close(far);
+}
+
+static void an_endpoint_that_was_too_slow_can_be_a_504(void **state)
+{
+	struct world *w = *state;
+	int far;
+
+	w->t->settings.gateway_timeout_504 = w->t->settings.short_router_errors = true;
+	w->t->settings.proxy_status = true;
+	w->t->settings.endpoint_timeout_ms = 5000;
+	have_backends(w, 1);
+	request(w, GET);
+	far = next_attempt(w);
+	read_head(w, far);
+	pass(w, 5000 + LATE_MS);
+	expect_in_head(w, w->client, "HTTP/1.1 504 Gateway Timeout\r\n",
+		       "X-Cf-Routererror: endpoint_failure (total_timeout)\r\n");
+	close(far);
+}
+
+static void an_answer_of_our_own_can_say_why_by_rfc_9209(void **state)
+{
+	struct world *w = *state;
+
+	w->t->settings.proxy_status = true;
+	request(w, GET);
+	expect_in_head(w, w->client, "HTTP/1.1 404 Not Found\r\n",
+		       "\r\nProxy-Status: wye; error=destination_not_found; "
+		       "details=\"NR:unknown_route\"\r\n");
+}
+
+/* Of two endpoints the first is too slow, so the other one answers. */
+static void a_try_that_takes_too_long_is_made_elsewhere(void **state)
+{
+	struct world *w = *state;
+	int slow, quick;
+
+	w->t->settings.retry.per_try_timeout_ms = 2000;
+	have_backends(w, 2);
+	request(w, GET);
+	slow = next_attempt(w);
+	read_head(w, slow);
+	pass(w, 2000 + LATE_MS);
+	quick = next_attempt(w);
+	read_head(w, quick);
+	expect_end(w, slow);
+	pass(w, 1900);
+	far_send(quick, OK_5);
+	expect_in_head(w, w->client, "HTTP/1.1 200 OK\r\n", "");
+	close(slow);
+	close(quick);
+}
+
+#define BUSY "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy"
+
+static void an_answer_that_operators_want_elsewhere_is_asked_for_elsewhere(void **state)
+{
+	static const struct {
+		const char *request;
+		unsigned on;
+		bool is_elsewhere;
+	} cases[] = {
+		{ GET, ON_GATEWAY_ERROR, true },
+		{ GET, ON_STATUS_CODES, true },
+		{ GET, ON_RESET | ON_CONNECT_FAILURE, false },
+		{ HEAD_OF("GET") "Content-Length: 2\r\n\r\nab", ON_5XX, true },
+		{ HEAD_OF("POST") "Content-Length: 2\r\n\r\nab", ON_5XX, false },
+		{ HEAD_OF("POST") "Idempotency-Key: 1\r\nContent-Length: 2\r\n\r\nab", ON_5XX, true },
+	};
+	struct world *w = *state;
+
+	w->t->settings.retry.codes[0] = 503;
+	w->t->settings.retry.code_count = 1;
+	have_backends(w, 2);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int busy, other = -1;
+
+		w->t->settings.retry.on = cases[i].on;
+		request(w, cases[i].request);
+		busy = next_attempt(w);
+		read_head(w, busy);
+		far_send(busy, BUSY);
+		if (cases[i].is_elsewhere) {
+			other = next_attempt(w);
+			read_head(w, other);
+			if (strstr(cases[i].request, "ab"))
+				expect(w, other, "ab");
+			far_send(other, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+			expect_in_head(w, w->client, "HTTP/1.1 200 OK\r\n", "");
+			close(other);
+		} else {
+			expect_in_head(w, w->client, "HTTP/1.1 503 ", "");
+			expect(w, w->client, "busy");
+		}
+		close(busy);
+		close(w->client);
+		turn(w);
+		turn(w);
+	}
+	w->client = -1;
+}
+
+/* Nobody else could answer: what the endpoint said is passed on, not lost. */
+static void the_answer_of_the_last_endpoint_is_passed_on(void **state)
+{
+	struct world *w = *state;
+	int far;
+
+	w->t->settings.retry.on = ON_5XX;
+	have_backends(w, 2);
+	request(w, GET);
+	for (int i = 0; i < 2; i++) {
+		far = next_attempt(w);
+		read_head(w, far);
+		far_send(far, BUSY);
+		if (i)
+			expect_in_head(w, w->client, "HTTP/1.1 503 ", "");
+		close(far);
+	}
+	expect(w, w->client, "busy");
+	assert_int_equal(count_of(w, COUNTER_attempts), 2);
 }
 
 static void a_client_that_waits_to_be_asked_is_asked_after_a_second(void **state)
@@ -536,6 +684,12 @@ int main(void)
 		IN_A_WORLD(a_request_reaches_an_endpoint_and_its_answer_the_client),
 		IN_A_WORLD(another_attempt_gets_the_same_request),
 		IN_A_WORLD(a_silent_endpoint_is_given_up_after_the_response_timeout),
+		IN_A_WORLD(an_attempt_has_its_total_time_body_included),
+		IN_A_WORLD(an_endpoint_that_was_too_slow_can_be_a_504),
+		IN_A_WORLD(an_answer_of_our_own_can_say_why_by_rfc_9209),
+		IN_A_WORLD(a_try_that_takes_too_long_is_made_elsewhere),
+		IN_A_WORLD(an_answer_that_operators_want_elsewhere_is_asked_for_elsewhere),
+		IN_A_WORLD(the_answer_of_the_last_endpoint_is_passed_on),
 		IN_A_WORLD(a_client_that_waits_to_be_asked_is_asked_after_a_second),
 		IN_A_WORLD(an_endpoint_that_asks_for_the_body_is_heard_once),
 		IN_A_WORLD(every_attempt_has_its_own_time),

@@ -359,6 +359,101 @@ static void a_connection_whose_answer_was_complete_is_used_again(void **state)
 	assert_true(x->attempt.is_reused);
 }
 
+/* All of a request without a body: what stays unread makes a close a reset. */
+static void read_request(int far)
+{
+	char bytes[2048];
+	size_t len = 0;
+
+	while (!str_has_suffix((struct str){ bytes, len }, STR("\r\n\r\n"))) {
+		fd_await(far, POLLIN);
+		assert_true(len < sizeof(bytes) && read(far, bytes + len, 1) == 1);
+		len++;
+	}
+}
+
+/* The attempt has a connection that carried an answer before, and sends a post. */
+static struct exchange *post_on_kept_connection(struct exchange_test *t, void (*before)(int far),
+						void (*after)(int far))
+{
+	struct exchange *x = attempt(t, GET, true);
+	enum io io = IO_AGAIN;
+
+	read_request(t->far);
+	far_send(t->far, "HTTP/1.1 204 No\r\n\r\n");
+	fd_await(mux_conn(x->attempt.stream->mux)->watch.fd, POLLIN);
+	loop_turn(t->pair->loop, 0);
+	assert_int_equal(stream_recv_head(x->attempt.stream, &x->arena, &x->response), IO_OK);
+	retry_drop_upstream(x);
+	x->request.method = STR("POST");
+	assert_int_equal(upstream_open(t->proxy.upstream, &x->endpoint, &x->task, &x->attempt,
+				       &io), FAIL_NONE);
+	assert_true(x->attempt.is_reused);
+	before(t->far);
+	assert_int_equal(stream_send_head(x->attempt.stream, &x->request, true), IO_OK);
+	x->upload.is_done = true;
+	assert_true(stream_bytes_sent(x->attempt.stream) > 0);
+	after(t->far);
+	loop_turn(t->pair->loop, 1000);
+	assert_int_equal(stream_recv_head(x->attempt.stream, &x->arena, &x->response), IO_ERROR);
+	assert_int_equal(stream_failure(x->attempt.stream), FAIL_STALE);
+	return x;
+}
+
+static void do_nothing(int far)
+{
+	(void)far;
+}
+
+static void close_now(int far)
+{
+	close(far);
+}
+
+static void read_and_close(int far)
+{
+	read_request(far);
+	close(far);
+}
+
+static void read_and_reset(int far)
+{
+	read_request(far);
+	far_reset(far);
+}
+
+/* Spec proxy 19.2.  Only where the kernel proves that nobody can have read it. */
+static void a_post_on_a_kept_connection_is_sent_again_only_if_nobody_read_it(void **state)
+{
+	static const struct {
+		void (*before)(int far), (*after)(int far);
+		bool is_sent_again;
+	} cases[] = {
+		{ close_now,  do_nothing,     true  },
+		{ do_nothing, read_and_close, false },
+		{ do_nothing, read_and_reset, false },
+		{ do_nothing, close_now,      false },        /* unread, but who knows */
+	};
+	struct exchange_test *t = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct exchange *x;
+
+		t->settings.retry.attempts = 1;       /* another connection is no attempt */
+		x = post_on_kept_connection(t, cases[i].before, cases[i].after);
+		t->far = -1;
+		retry_or_fail(x, FAIL_STALE);
+		if (x->state != (cases[i].is_sent_again ? X_PICK : X_RESPOND))
+			fail_msg("case %zu: state %d", i, x->state);
+		if (!cases[i].is_sent_again)
+			continue;
+		assert_true(x->wants_fresh);
+		exchange_test_pick(t);        /* the same endpoint may be asked again */
+		retry_or_fail(x, FAIL_STALE); /* but once is enough */
+		assert_int_equal(x->state, X_RESPOND);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -377,6 +472,7 @@ int main(void)
 		ON_AN_EXCHANGE(a_client_that_has_gone_is_not_answered),
 		ON_AN_EXCHANGE(the_endpoint_is_let_go_once),
 		ON_AN_EXCHANGE(a_connection_whose_answer_was_complete_is_used_again),
+		ON_AN_EXCHANGE(a_post_on_a_kept_connection_is_sent_again_only_if_nobody_read_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
