@@ -73,7 +73,8 @@ BEFORE_THE_ANSWER = {
     "UC:truncated_response_head": (sends(HEAD + b"Content-Le"), "unexpected EOF"),
     "UPE:malformed_response": (sends(b"220 mail ready\r\n\r\n"), "malformed HTTP response"),
     "UPE:response_head_too_large": (sends(HEAD + b"X: y\r\n" * 20000 + b"\r\n"), "response headers exceeded"),
-    "UPE:upgrade_refused": (sends(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), ""),
+    "UPE:upgrade_refused": (
+        sends(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), ""),
     "UT:response_timeout": (answers.stall, "context deadline exceeded"),
 }
 
@@ -222,8 +223,12 @@ def test_texts_for_clients_are_printable_and_can_be_short(make_router, make_back
     assert told == "endpoint_failure (malformed_response)"
     router.write_config(worker={"proxy": {"short_router_errors": False}})
     router.reload()
-    told = wait_until(lambda: (text := router.get(HOST).header("x-cf-routererror")) and "malformed MIME" in text and text,
-                      "the long text is back")
+
+    def long_text():
+        text = router.get(HOST).header("x-cf-routererror")
+        return text if text and "malformed MIME" in text else None
+
+    told = wait_until(long_text, "the long text is back")
     assert all(" " <= c <= "~" for c in told), told
 
 

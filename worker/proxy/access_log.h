@@ -32,7 +32,6 @@ struct access_record {
 	uint64_t failed_attempts;
 	int64_t failed_attempts_ns, dns_ns, dial_ns, tls_ns, backend_ns;
 	struct str local_address;     /* "ip:port" of the connection to the backend */
-	struct str failure_code;
 	const struct str *extra_headers;      /* values, as many as access_log_headers() says */
 };
 

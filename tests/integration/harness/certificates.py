@@ -54,7 +54,8 @@ class Authority:
         config = os.path.join(self.folder, f"ca-{self.count}.conf")
         open(database, "w").close()
         with open(config, "w") as file:
-            file.write(f"[ca]\ndefault_ca=c\n[c]\ndatabase={database}\nserial={database}.serial\nnew_certs_dir={self.folder}\n"
-                       f"default_md=sha256\npolicy=p\nrand_serial=yes\n[p]\ncommonName=supplied\n")
+            file.write(f"[ca]\ndefault_ca=c\n[c]\ndatabase={database}\nserial={database}.serial\n"
+                       f"new_certs_dir={self.folder}\ndefault_md=sha256\npolicy=p\nrand_serial=yes\n"
+                       "[p]\ncommonName=supplied\n")
         openssl("ca", "-batch", "-config", config, "-in", request, "-cert", self.ca.chain, "-keyfile", self.ca.key,
                 "-startdate", begin, "-enddate", end, "-extfile", extensions, "-notext", "-out", made.chain)
