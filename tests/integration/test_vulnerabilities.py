@@ -213,3 +213,60 @@ def test_clients_that_leave_do_not_cost_a_healthy_app_its_endpoints(make_router,
         assert router.get(HOST).status == 200
     assert all(len(backend.requests) > count for backend, count in zip(slow, before)), "none is passed over"
     assert not router.log_lines("prune-failed-endpoint") and not router.log_lines("endpoint-marked-as-ineligible")
+
+
+# --- without a number: what took whole Gorouters down, or let a tenant past them (spec proxy 19.1, 19.5, 19.10)
+
+def test_interim_answers_racing_with_a_broken_body_kill_nobody(router, make_backend, backend):
+    """The recipe that ended a Gorouter within 1.4 s: five 103 of 400 fields each, and a bad first chunk."""
+    fields = b"".join(b"X-%d: %d\r\n" % (number, number) for number in range(400))
+    hints = (b"HTTP/1.1 103 Early Hints\r\n" + fields + b"\r\n") * 5
+    hostile = make_backend(lambda exchange, request: exchange.send(hints), read_body=False)
+    router.register("hostile.example", hostile)
+    workers = router.worker_pids()
+
+    def attack():
+        for _ in range(60):
+            with router.client() as client:
+                client.send(b"POST / HTTP/1.1\r\nHost: hostile.example\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")
+                client.fill()
+
+    attackers = [threading.Thread(target=attack) for _ in range(6)]
+    for attacker in attackers:
+        attacker.start()
+    while any(attacker.is_alive() for attacker in attackers):
+        assert router.get(HOST).status == 200
+    assert router.worker_pids() == workers
+    assert not router.log_lines("child-died")
+
+
+def test_fields_of_route_services_from_a_client_are_only_fields(router, backend):
+    fields = [("X-CF-Proxy-Signature", "x"), ("X-CF-Proxy-Metadata", "y"), ("X-CF-Forwarded-Url", "http://z/")]
+    assert router.get(HOST, headers=fields).status == 200
+    assert router.get("nobody.example", headers=fields).status == 404
+
+
+@pytest.mark.parametrize("status", ["000", "099", "99", "1000", "-20"])
+def test_a_status_that_is_none_is_a_502_with_its_own_framing(router, make_backend, status):
+    answer = f"HTTP/1.1 {status} Odd\r\nContent-Length: 2\r\n\r\nok".encode()
+    router.register("odd.example", make_backend(lambda exchange, request: exchange.send(answer)))
+    with router.client() as client:
+        for _ in range(2):
+            response = client.get("odd.example")
+            assert response.status == 502 and len(response.body) == int(response.header("content-length"))
+    router.wait_for_access_line("odd.example", '" 502 ')
+
+
+@pytest.mark.parametrize("fields", [
+    [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABkAAQAAP__")],
+    [("Connection", "upgrade,http2-settings"), ("Upgrade", "H2C")],
+    [("Upgrade", "h2c")],
+])
+def test_h2c_is_never_tunnelled_past_the_router(router, make_backend, fields):
+    def willing(exchange, request):
+        exchange.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+    backend = make_backend(willing)
+    router.register(HOST, backend)
+    response = router.get(HOST, headers=fields)
+    assert response.status == 502
+    assert [backend.requests[0].header(name) for name in ("upgrade", "connection", "http2-settings")] == [None] * 3

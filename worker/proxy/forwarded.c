@@ -45,9 +45,12 @@ static bool is_protected(struct str name, const struct texts *filtered)
  * not.  False: it names too many. */
 static bool remove_listed(struct http_head *head, const struct texts *filtered)
 {
-	struct str list = http_head_join(head, STR("Connection")), name;
 	unsigned count = 0;
+	struct str list, name;
 
+	if (!http_head_may_have(head, STR("Connection")))
+		return true;
+	list = http_head_join(head, STR("Connection"));
 	while (str_next_item(&list, ',', &name)) {
 		if (++count > LISTED_MAX)
 			return false;

@@ -61,7 +61,7 @@ enum step respond_text(struct exchange *x, unsigned status, struct str body)
 {
 	begin(x, status, body);
 	if (is_rewritten(x))
-		rewrite_begin(&x->proxy->settings->headers.responses, &x->response);
+		rewrite_apply(&x->proxy->settings->headers.responses, &x->response);
 	if (!http_head_has(&x->response, STR("Date")))        /* as a server does, after the rules */
 		http_head_add(&x->response, STR("Date"),
 			      arena_copy(&x->arena, proxy_date(x->proxy)));

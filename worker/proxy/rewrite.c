@@ -3,30 +3,19 @@
  */
 #include "proxy/rewrite.h"
 
-static void add_from(const struct rewrite_settings *settings, struct http_head *head,
-		     unsigned original)
+void rewrite_apply(const struct rewrite_settings *settings, struct http_head *head)
 {
-	struct http_head before = *head;      /* two rules of one name both add */
+	struct http_head before;
 
-	before.count = original;
+	for (unsigned i = 0; i < settings->remove_count; i++)
+		http_head_remove(head, str_of(settings->rules[i].name));
+	before = *head;               /* two rules of one name both add */
 	for (unsigned i = settings->remove_count; i < settings->count; i++) {
 		const struct rewrite_rule *rule = &settings->rules[i];
 
 		if (!http_head_has(&before, str_of(rule->name)))
 			http_head_add(head, str_of(rule->name), str_of(rule->value));
 	}
-}
-
-void rewrite_apply(const struct rewrite_settings *settings, struct http_head *head)
-{
-	for (unsigned i = 0; i < settings->remove_count; i++)
-		http_head_remove(head, str_of(settings->rules[i].name));
-	add_from(settings, head, head->count);
-}
-
-void rewrite_begin(const struct rewrite_settings *settings, struct http_head *head)
-{
-	add_from(settings, head, 0);
 }
 
 void rewrite_add(const struct rewrite_settings *settings, struct http_head *head,

@@ -21,9 +21,8 @@ struct rewrite_settings {
 /* Applies the rules to an answer whose other fields all stand. */
 void rewrite_apply(const struct rewrite_settings *settings, struct http_head *head);
 
-/* The same for a head that is still being written: begin when it is empty, then
- * add each field.  No two fields of one name can be added so. */
-void rewrite_begin(const struct rewrite_settings *settings, struct http_head *head);
+/* One more field for a head that the rules were applied to, as if it had been
+ * there before.  No two fields of one name can be added so. */
 void rewrite_add(const struct rewrite_settings *settings, struct http_head *head,
 		 struct str name, struct str value);
 

@@ -45,7 +45,7 @@ static void some_fields_go_and_then_what_is_missing_comes(void **state)
 		};
 
 		fields_fill(&x->response, "");
-		rewrite_begin(&all, &x->response);
+		rewrite_apply(&all, &x->response);
 		rewrite_add(&all, &x->response, str_of(names[i]), STR("1"));
 		snprintf(text, sizeof(text), "%s", after[i]);
 		fields_assert(&x->response, text);
