@@ -7,6 +7,7 @@
 
 #include <openssl/ssl.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static struct issued authority, client_authority, middle;
 static const char *authority_file, *client_authority_file;
@@ -262,6 +263,38 @@ static void subjects_are_held_to_the_rules_of_their_issuers(void **state)
 	}
 }
 
+static void the_system_roots_count_unless_they_are_excluded(void **state)
+{
+	static const struct { bool client_excludes, server_excludes; enum io client, server; } cases[] = {
+		{ false, false, IO_OK, IO_OK },
+		{ true, false, IO_ERROR, IO_ERROR },
+		{ false, true, IO_OK, IO_ERROR },
+	};
+	struct tls_certificate_files ours = issue("sys", (struct wanted){ .common_name = "us" });
+
+	(void)state;
+	assert_int_equal(setenv("SSL_CERT_FILE", authority_file, 1), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct tls_server *server = server_with((struct tls_server_settings){
+			.max_version = TLS_1_2, .client_auth = TLS_CLIENT_AUTH_REQUIRE,
+			.client_ca_files = &client_authority_file, .client_ca_count = 1,
+			.only_trust_client_ca_files = cases[i].server_excludes });
+		struct tls_client *client = tls_client_create(&(struct tls_client_settings){
+			.certificate = ours, .only_trust_ca_files = cases[i].client_excludes }, NULL);
+		struct tls_pair pair;
+
+		tls_pair_begin(&pair, server, client, &a_example, 0);
+		tls_pair_settle(&pair);
+		assert_int_equal(pair.server.handshake, cases[i].server);
+		assert_int_equal(pair.client.handshake == IO_OK,
+				 cases[i].client == IO_OK && cases[i].server == IO_OK);
+		tls_pair_close(&pair);
+		tls_server_destroy(server);
+		tls_client_destroy(client);
+	}
+	unsetenv("SSL_CERT_FILE");
+}
+
 /* --- protocols */
 
 static void the_protocol_is_one_that_both_want(void **state)
@@ -445,6 +478,7 @@ int main(void)
 		cmocka_unit_test(the_server_name_chooses_the_certificate),
 		cmocka_unit_test(client_certificates_are_asked_for_as_configured),
 		cmocka_unit_test(subjects_are_held_to_the_rules_of_their_issuers),
+		cmocka_unit_test(the_system_roots_count_unless_they_are_excluded),
 		cmocka_unit_test(the_protocol_is_one_that_both_want),
 		cmocka_unit_test(a_client_that_wants_another_protocol_gets_alert_120),
 		cmocka_unit_test(sessions_go_on_at_another_worker_and_after_one_rotation),
