@@ -6,7 +6,6 @@
 #include "../fixture/net_tls_pair.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -187,46 +186,90 @@ static void a_handshake_cut_anywhere_is_an_end(void **state)
 
 /* --- over TCP */
 
-static void tcp_pair(int fds[2])
-{
-	struct sockaddr_in address = { .sin_family = AF_INET,
-				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(address);
-	int listener = socket(AF_INET, SOCK_STREAM, 0);
-
-	assert_int_equal(bind(listener, (struct sockaddr *)&address, len), 0);
-	assert_int_equal(listen(listener, 1), 0);
-	getsockname(listener, (struct sockaddr *)&address, &len);
-	fds[0] = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(connect(fds[0], (struct sockaddr *)&address, len), 0);
-	fds[1] = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
-	assert_true(fds[1] >= 0);
-	close(listener);
-}
-
 static struct tls_server *a_server(enum tls_version max)
 {
 	return tls_server_create(&(struct tls_server_settings){ .certificates = &files,
 				 .certificate_count = 1, .max_version = max }, NULL);
 }
 
+static struct tls_client *a_client(void)
+{
+	return tls_client_create(&(struct tls_client_settings){ .ca_files = &authority_file,
+				 .ca_count = 1, .only_trust_ca_files = true }, NULL);
+}
+
+static void every_byte_arrives_over_tcp_as_well(void **state)
+{
+	static const int buffers[] = { 0, 2304, 20000 };
+
+	(void)state;
+	for (size_t b = 0; b < ARRAY_SIZE(buffers); b++)
+		for (int version = TLS_1_2; version <= TLS_1_3; version++) {
+			struct tls_server *server = a_server((enum tls_version)version);
+			struct tls_client *client = a_client();
+			struct tls_pair pair;
+
+			tls_pair_open_tcp(&pair, buffers[b]);
+			tls_pair_start(&pair, server, client, &a_example);
+			tls_pair_shake(&pair);
+			tls_pair_exchange(&pair, 1, 16385);
+			tls_pair_exchange(&pair, 400000, 300000);
+			pair.server.shuts = true;
+			tls_pair_exchange(&pair, 0, 100000);
+			assert_int_equal(pair.client.input, IO_EOF);
+			assert_false(conn_tls_is_truncated(&pair.client.conn));
+			tls_pair_close(&pair);
+			tls_server_destroy(server);
+			tls_client_destroy(client);
+		}
+}
+
+/* TLS is begun before TCP is there: what an attempt to an endpoint does. */
+static void a_client_may_begin_while_it_still_connects(void **state)
+{
+	struct tls_server *server = a_server(TLS_1_3);
+	struct tls_client *client = a_client();
+	int listener = socket(AF_INET, SOCK_STREAM, 0), fd;
+	struct tls_pair pair;
+	struct addr addr;
+
+	(void)state;
+	assert_true(addr_from_ip(STR("127.0.0.1"), 0, &addr));
+	assert_int_equal(bind(listener, &addr.sa, addr.len), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, &addr.sa, &addr.len), 0);
+	tls_pair_open(&pair, 0);
+	conn_close(&pair.client.conn);
+	conn_close(&pair.server.conn);
+	assert_int_equal(conn_connect(&pair.client.conn, pair.loop, &pair.client.task, &addr), 0);
+	assert_int_equal(conn_begin_tls_client(&pair.client.conn, client, &a_example), 0);
+	assert_int_equal(conn_handshake(&pair.client.conn), IO_AGAIN);
+	pair.client.is_plain = pair.server.is_plain = false;
+	tls_pair_settle(&pair);
+	fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+	assert_int_equal(conn_accepted(&pair.server.conn, pair.loop, &pair.server.task, fd), 0);
+	assert_int_equal(conn_begin_tls_server(&pair.server.conn, server), 0);
+	task_wake(pair.loop, &pair.server.task);
+	tls_pair_shake(&pair);
+	tls_pair_exchange(&pair, 1000, 100000);
+	assert_true(conn_is_quiet(&pair.client.conn));
+	tls_pair_close(&pair);
+	close(listener);
+	tls_server_destroy(server);
+	tls_client_destroy(client);
+}
+
 static void a_reset_during_the_handshake_is_a_reset(void **state)
 {
 	struct tls_server *server = a_server(TLS_1_3);
-	struct linger at_once = { 1, 0 };
 	struct tls_pair pair;
-	int fds[2];
 
 	(void)state;
-	tcp_pair(fds);
-	tls_pair_open(&pair, 0);
-	conn_close(&pair.server.conn);
-	assert_int_equal(conn_accepted(&pair.server.conn, pair.loop, &pair.server.task, fds[1]), 0);
+	tls_pair_open_tcp(&pair, 0);
 	assert_int_equal(conn_begin_tls_server(&pair.server.conn, server), 0);
 	pair.server.is_plain = false;
 	tls_pair_settle(&pair);
-	setsockopt(fds[0], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-	close(fds[0]);
+	conn_close_reset(&pair.client.conn);
 	tls_pair_settle(&pair);
 	assert_int_equal(pair.server.handshake, IO_ERROR);
 	assert_int_equal(conn_tls_fault(&pair.server.conn), TLS_FAULT_RESET);
@@ -319,6 +362,8 @@ int main(void)
 		cmocka_unit_test(a_cut_connection_ends_and_is_known_to_be_truncated),
 		cmocka_unit_test(a_changed_byte_breaks_the_connection),
 		cmocka_unit_test(a_handshake_cut_anywhere_is_an_end),
+		cmocka_unit_test(every_byte_arrives_over_tcp_as_well),
+		cmocka_unit_test(a_client_may_begin_while_it_still_connects),
 		cmocka_unit_test(a_reset_during_the_handshake_is_a_reset),
 		cmocka_unit_test(renegotiation_is_refused_and_the_connection_goes_on),
 		cmocka_unit_test(a_key_update_is_answered_without_anybody_writing),
