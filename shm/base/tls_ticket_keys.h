@@ -15,11 +15,11 @@
 
 #include "base/reason.h"
 
-struct tls_ticket_key {
+struct tls_ticket_key {               /* multiples of four bytes */
 	uint8_t name[16];             /* travels in the clear, says which key it was */
 	uint8_t cipher[32];           /* AES-256-CBC */
 	uint8_t mac[32];              /* HMAC-SHA-256 */
-};
+} __attribute__((aligned(4)));
 
 struct tls_ticket_keys {
 	uint32_t version;             /* odd while the keys are being written; 0: none yet */

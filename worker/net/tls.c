@@ -490,6 +490,8 @@ enum io conn_handshake(struct conn *conn)
 									  handshake_failed(tls);
 	ERR_clear_error();
 	tls->is_done = true;
+	if (tls->client)
+		tls_client_done(tls);
 	conn->ready &= (uint8_t)~(CONN_READABLE | CONN_WRITABLE);
 	if (tls->can_recv || SSL_has_pending(tls->ssl))
 		conn->ready |= CONN_READABLE;

@@ -90,9 +90,10 @@ static bool is_usable(SSL_SESSION *session)
 	       SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) > now;
 }
 
-static void resume(struct tls_client *client, const struct tls *tls, SSL *ssl)
+static void resume(struct tls_client *client, struct tls *tls, SSL *ssl)
 {
 	struct kept_session *kept = tls->identity ? find(client, tls) : NULL;
+	SSL_SESSION *copy;
 
 	if (!kept)
 		return;
@@ -102,18 +103,18 @@ static void resume(struct tls_client *client, const struct tls *tls, SSL *ssl)
 	}
 	cds_list_del(&kept->in_age);
 	cds_list_add(&kept->in_age, &client->ages);
-	SSL_set_session(ssl, kept->session);
+	copy = SSL_SESSION_dup(kept->session);        /* TLS 1.3 spoils what it used */
+	if (copy)
+		SSL_set_session(ssl, copy);
+	SSL_SESSION_free(copy);
+	tls->resumed = copy;
 }
 
-/* Returns 1 if it keeps the session, which then is ours to free. */
-static int on_session(SSL *ssl, SSL_SESSION *session)
+/* Takes the session over. */
+static void keep(struct tls_client *client, const struct tls *tls, SSL_SESSION *session)
 {
-	struct tls *tls = tls_of(ssl);
-	struct tls_client *client = tls->client;
 	struct kept_session *kept;
 
-	if (!tls->identity || !client->session_limit)
-		return 0;
 	tls_client_forget(client, tls);
 	if (client->session_count == client->session_limit)
 		drop(client, cds_list_entry(client->ages.prev, struct kept_session, in_age));
@@ -125,7 +126,28 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 	cds_list_add(&kept->in_age, &client->ages);
 	cds_list_add(&kept->in_bucket, bucket_of(client, kept->identity));
 	client->session_count++;
+}
+
+/* Returns 1 if it keeps the session, which then is ours to free. */
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct tls *tls = tls_of(ssl);
+
+	if (!tls->identity || !tls->client->session_limit)
+		return 0;
+	keep(tls->client, tls, session);
 	return 1;
+}
+
+/* OpenSSL says nothing of a ticket that TLS 1.2 renewed while it resumed. */
+void tls_client_done(const struct tls *tls)
+{
+	SSL_SESSION *session = SSL_get0_session(tls->ssl);
+
+	if (tls->identity && SSL_session_reused(tls->ssl) &&
+	    SSL_version(tls->ssl) < TLS1_3_VERSION && session != tls->resumed &&
+	    on_session(tls->ssl, session))
+		SSL_SESSION_up_ref(session);
 }
 
 size_t tls_client_session_count(const struct tls_client *client)

@@ -21,6 +21,7 @@ struct tls {
 	char *name;                   /* owned: what the server must be called; "" by its ip */
 	struct addr ip;
 	uint64_t identity;
+	const void *resumed;          /* the session it began with; compared, never followed */
 	enum tls_fault fault;
 	char *error;                  /* owned: the fault in words */
 	char *backlog;                /* owned: records that the socket did not take yet */
@@ -66,6 +67,7 @@ const struct subject_rules *tls_server_rules(const struct tls_server *server);
 /* tls_client.c: the same, prepared for tls->name, ip and identity. */
 SSL *tls_client_begin(struct tls_client *client, struct tls *tls, enum tls_alpn alpn);
 void tls_client_end(struct tls_client *client);
+void tls_client_done(const struct tls *tls);
 void tls_client_forget(struct tls_client *client, const struct tls *tls);
 
 #endif

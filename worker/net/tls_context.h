@@ -78,7 +78,9 @@ void tls_server_destroy(struct tls_server *server);
 void tls_server_set_ticket_keys(struct tls_server *server, const struct tls_ticket_keys *keys);
 
 struct tls_client_settings {
-	const char *const *ca_files;  /* trusted beside the system's roots */
+	/* Trusted beside the system's roots: the file that SSL_CERT_FILE names, else
+	 * the distribution's bundle. */
+	const char *const *ca_files;
 	size_t ca_count;
 	bool only_trust_ca_files;
 	struct tls_certificate_files certificate;     /* NULLs: none is given when asked */

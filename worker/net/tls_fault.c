@@ -137,10 +137,22 @@ static void classify_reason(struct tls *tls, unsigned long error)
 	tls_set_fault(tls, TLS_FAULT_PROTOCOL, "tls: %s", words ? words : "unknown failure");
 }
 
+/* What the protocol said, before what the layers below it said.  Empties the queue. */
+static unsigned long first_error(void)
+{
+	unsigned long error, found = 0;
+
+	while ((error = ERR_get_error()))
+		if (!found || (ERR_GET_LIB(found) != ERR_LIB_SSL &&
+			       ERR_GET_LIB(error) == ERR_LIB_SSL))
+			found = error;
+	return found;
+}
+
 void tls_classify(struct tls *tls)
 {
 	static const char foreign[] = "tls: first record does not look like a TLS handshake";
-	unsigned long error = ERR_peek_error();
+	unsigned long error = first_error();
 	int number = tls->conn->error;
 
 	if (tls->is_foreign)
@@ -155,5 +167,4 @@ void tls_classify(struct tls *tls)
 		tls_set_fault(tls, TLS_FAULT_EOF, "EOF");
 	else
 		tls_set_fault(tls, TLS_FAULT_LOCAL, "tls: failed without a reason");
-	ERR_clear_error();
 }

@@ -11,12 +11,16 @@
 
 #include "base/mem.h"
 
-#define GOOD_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+/* Cheap ones first, as Go does: AES-128 has no known weakness that AES-256 mends. */
+#define GOOD_CIPHERS "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:" \
+		     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
+		     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+#define GOOD_SUITES  "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define ALL_CIPHERS  "ALL:COMPLEMENTOFALL:@SECLEVEL=0"
 #define ALL_SUITES   "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:" \
 		     "TLS_AES_128_CCM_SHA256:TLS_AES_128_CCM_8_SHA256"
 #define GROUPS       "X25519:P-256:P-384:P-521"
-#define READ_AHEAD   (2 * (SSL3_RT_MAX_PLAIN_LENGTH + 512))   /* two records in one recv() */
+#define READ_AHEAD   (SSL3_RT_MAX_PLAIN_LENGTH + 512)     /* a record in one recv(); more costs cache */
 #define RSA_BITS_MIN 2048
 #define EC_BITS_MIN  224
 
@@ -171,6 +175,26 @@ int tls_certificate_use(const struct tls_certificate *certificate, SSL_CTX *ctx,
 	return -EINVAL;
 }
 
+/* All at once and now: OpenSSL's own default would look into a folder during
+ * handshakes.  Without any such file nothing is trusted by default. */
+static void trust_system(X509_STORE *store)
+{
+	static const char *const places[] = {
+		"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+		"/etc/ssl/ca-bundle.pem", "/etc/pki/tls/cacert.pem",
+		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem",
+	};
+	const char *chosen = getenv("SSL_CERT_FILE");
+
+	if (chosen && *chosen) {
+		X509_STORE_load_file(store, chosen);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+		if (X509_STORE_load_file(store, places[i]) == 1)
+			return;
+}
+
 int tls_trust(SSL_CTX *ctx, const char *const *files, size_t count, bool with_system,
 	      STACK_OF(X509) **authorities, struct reason *reason)
 {
@@ -192,8 +216,8 @@ int tls_trust(SSL_CTX *ctx, const char *const *files, size_t count, bool with_sy
 		}
 		sk_X509_free(more);
 	}
-	if (with_system && X509_STORE_set_default_paths(store) != 1)
-		return reason_set(reason, -EINVAL, "the system's CA certificates cannot be read");
+	if (with_system)
+		trust_system(store);
 	ERR_clear_error();
 	return 0;
 }
@@ -269,7 +293,9 @@ static int set_ciphers(SSL_CTX *ctx, const char *list, struct reason *reason)
 	if (rc == 0)
 		is_good = SSL_CTX_set_cipher_list(ctx, arena_format(&arena, "%.*s%c",
 								     STR_ARG(old), 0).p);
-	if (rc == 0 && suites.len)
+	if (!suites.len)
+		suites = STR(GOOD_SUITES);
+	if (rc == 0)
 		is_good = is_good && SSL_CTX_set_ciphersuites(ctx, arena_format(&arena, "%.*s%c",
 									STR_ARG(suites), 0).p);
 	if (!is_good)

@@ -230,7 +230,8 @@ static int on_ticket(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CI
 		key = &keys.previous;
 	if (key && EVP_DecryptInit_ex2(cipher, server->ticket_cipher, key->cipher, iv, NULL) &&
 	    arm_mac(mac, key))
-		rc = key == &keys.current ? 1 : 2;    /* 2: and a new ticket, please */
+		/* 2: and a new ticket, please; of TLS 1.3 clients use each but once */
+		rc = key == &keys.current && SSL_version(ssl) < TLS1_3_VERSION ? 1 : 2;
 	explicit_bzero(&keys, sizeof(keys));
 	return rc;
 }

@@ -1,103 +1,86 @@
 /*
- * tests/unit/base/test_tls_ticket_keys.c - keys that one process rotates and others read.
+ * tests/unit/base/test_tls_ticket_keys.c - keys in shared memory: whole or not at all.
  */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include <errno.h>
-#include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/tls_ticket_keys.h"
 
-struct shared {
-	struct tls_ticket_keys *master;
-	const struct tls_ticket_keys *worker;
-	int fd;
-};
+static struct tls_ticket_keys keys;
 
-static struct shared shared_open(void)
+static void zeroed_memory_holds_no_keys(void **state)
 {
-	struct shared s;
-	struct reason reason;
-
-	assert_int_equal(tls_ticket_keys_create(&s.master, &s.fd, &reason), 0);
-	assert_int_equal(tls_ticket_keys_map(s.fd, &s.worker, &reason), 0);
-	return s;
-}
-
-static void shared_close(struct shared *s)
-{
-	tls_ticket_keys_unmap(s->worker);
-	tls_ticket_keys_unmap(s->master);
-	close(s->fd);
-}
-
-static void a_rotation_makes_one_key_and_keeps_the_one_before(void **state)
-{
-	struct shared s = shared_open();
-	struct tls_ticket_keys old, new;
+	struct tls_ticket_keys none = { 0 }, copy;
 
 	(void)state;
-	assert_true(tls_ticket_keys_read(s.worker, &old));
-	tls_ticket_keys_rotate(s.master);
-	assert_true(tls_ticket_keys_read(s.worker, &new));
-	assert_int_not_equal(new.version, old.version);
-	assert_memory_equal(&new.previous, &old.current, sizeof(old.current));
-	assert_memory_not_equal(&new.current, &old.current, sizeof(old.current));
-	shared_close(&s);
+	assert_false(tls_ticket_keys_read(&none, &copy));
 }
 
-static void a_writer_that_died_half_way_leaves_no_keys(void **state)
+static void the_current_key_becomes_the_previous_one(void **state)
 {
-	struct shared s = shared_open();
-	struct tls_ticket_keys copy;
+	struct tls_ticket_keys all = { 0 }, first, second;
 
 	(void)state;
-	s.master->version++;
-	assert_false(tls_ticket_keys_read(s.worker, &copy));
-	s.master->version = 0;
-	assert_false(tls_ticket_keys_read(s.worker, &copy));
-	shared_close(&s);
+	tls_ticket_keys_rotate(&all);
+	assert_true(tls_ticket_keys_read(&all, &first));
+	tls_ticket_keys_rotate(&all);
+	assert_true(tls_ticket_keys_read(&all, &second));
+	assert_memory_equal(&second.previous, &first.current, sizeof(first.current));
+	assert_memory_not_equal(&second.current, &first.current, sizeof(first.current));
 }
 
-static void nobody_else_can_write_them(void **state)
+static void a_writer_that_died_half_way_leaves_no_keys_until_the_next(void **state)
 {
-	struct shared s = shared_open();
+	struct tls_ticket_keys all = { 0 }, copy;
 
 	(void)state;
-	assert_ptr_equal(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, s.fd, 0), MAP_FAILED);
-	assert_int_equal(errno, EPERM);
-	assert_int_equal(mprotect((void *)s.worker, 4096, PROT_READ | PROT_WRITE), -1);
-	assert_int_equal(write(s.fd, "x", 1), -1);
-	assert_int_equal(ftruncate(s.fd, 0), -1);
-	shared_close(&s);
+	tls_ticket_keys_rotate(&all);
+	all.version++;
+	assert_false(tls_ticket_keys_read(&all, &copy));
+	tls_ticket_keys_rotate(&all);
+	assert_true(tls_ticket_keys_read(&all, &copy));
 }
 
-static void what_are_no_keys_is_refused(void **state)
+static void *rotate(void *unused)
 {
-	int fd = memfd_create("other", MFD_CLOEXEC);
-	const struct tls_ticket_keys *keys;
-	struct reason reason;
+	(void)unused;
+	for (int i = 0; i < 20000; i++)
+		tls_ticket_keys_rotate(&keys);
+	return NULL;
+}
+
+/* Each key is the previous one of exactly one later read: never a mixture. */
+static void readers_beside_a_writer_see_whole_keys(void **state)
+{
+	struct tls_ticket_keys a, b;
+	pthread_t writer;
 
 	(void)state;
-	assert_int_equal(tls_ticket_keys_map(-1, &keys, &reason), -EINVAL);
-	assert_int_equal(tls_ticket_keys_map(fd, &keys, &reason), -EINVAL);
-	assert_string_equal(reason.text, "these are no ticket keys");
-	close(fd);
+	tls_ticket_keys_rotate(&keys);
+	assert_int_equal(pthread_create(&writer, NULL, rotate, NULL), 0);
+	for (int i = 0; i < 20000; i++) {
+		if (!tls_ticket_keys_read(&keys, &a) || !tls_ticket_keys_read(&keys, &b))
+			continue;
+		if (a.version == b.version)
+			assert_memory_equal(&a, &b, sizeof(a));
+		if (a.version + 2 == b.version)
+			assert_memory_equal(&a.current, &b.previous, sizeof(a.current));
+	}
+	pthread_join(writer, NULL);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_rotation_makes_one_key_and_keeps_the_one_before),
-		cmocka_unit_test(a_writer_that_died_half_way_leaves_no_keys),
-		cmocka_unit_test(nobody_else_can_write_them),
-		cmocka_unit_test(what_are_no_keys_is_refused),
+		cmocka_unit_test(zeroed_memory_holds_no_keys),
+		cmocka_unit_test(the_current_key_becomes_the_previous_one),
+		cmocka_unit_test(a_writer_that_died_half_way_leaves_no_keys_until_the_next),
+		cmocka_unit_test(readers_beside_a_writer_see_whole_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

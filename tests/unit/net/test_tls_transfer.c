@@ -118,6 +118,25 @@ static void the_end_follows_the_last_byte(void **state)
 		}
 }
 
+static void a_close_after_the_last_byte_loses_none(void **state)
+{
+	static const int buffers[] = { 0, 2048 };
+
+	(void)state;
+	for (size_t b = 0; b < ARRAY_SIZE(buffers); b++)
+		for (int version = TLS_1_2; version <= TLS_1_3; version++)
+			for (size_t size = 1; size < 400000; size *= 7) {
+				struct tls_pair pair;
+
+				open_pair(&pair, (enum tls_version)version, buffers[b]);
+				tls_pair_shake(&pair);
+				pair.server.closes = true;
+				tls_pair_exchange(&pair, 0, size);
+				assert_int_equal(pair.client.input, IO_EOF);
+				tls_pair_close(&pair);
+			}
+}
+
 static void an_idle_connection_is_quiet_whatever_tickets_came(void **state)
 {
 	static struct tls_ticket_keys keys;
@@ -163,6 +182,7 @@ int main(void)
 		cmocka_unit_test(both_versions_shake_hands_and_talk),
 		cmocka_unit_test(every_byte_arrives_in_both_directions_at_once),
 		cmocka_unit_test(the_end_follows_the_last_byte),
+		cmocka_unit_test(a_close_after_the_last_byte_loses_none),
 		cmocka_unit_test(an_idle_connection_is_quiet_whatever_tickets_came),
 	};
 
