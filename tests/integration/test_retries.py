@@ -355,6 +355,58 @@ def test_retries_stay_within_their_share(make_router, make_backend, sides):
     assert 200 < attempts < 400, attempts     # 4 of 20 in flight, each up to three times more
 
 
+# --- what becomes of endpoints that fail
+
+def dead_address(make_backend, host="127.0.0.1"):
+    """An address where nobody listens."""
+    backend = make_backend()
+    backend.refuse()
+    return host, backend.port
+
+
+def endpoints_of(router, key=HOST):
+    return len(router.table.routes().get(key, []))
+
+
+def test_a_dead_endpoint_with_tls_leaves_but_never_the_last_one(make_router, make_backend):
+    router = make_router()
+    for _ in range(3):
+        address = dead_address(make_backend)
+        router.register(HOST, address, tls_port=address[1], app="app")
+    assert router.get(HOST).status == 502
+    wait_until(lambda: endpoints_of(router) == 1, "all but the last one leave", 10)
+    for _ in range(3):
+        assert router.get(HOST).status == 502, "it is known, and does not answer"
+    router.wait_for_log("prune-failed-endpoint")
+    time.sleep(2.5)
+    assert endpoints_of(router) == 1
+    assert router.table.counter("routes_pruned") == 2
+
+
+def test_a_dead_endpoint_without_tls_stays_and_is_avoided(make_router, make_backend):
+    router = make_router()
+    router.register(HOST, dead_address(make_backend))
+    router.register(HOST, make_backend(name="good"))
+    assert [router.get(HOST).body for _ in range(4)] == [b"good"] * 4
+    router.wait_for_log("endpoint-marked-as-ineligible")
+    time.sleep(2.5)
+    assert endpoints_of(router) == 2
+
+
+def test_unrelated_endpoints_that_fail_alike_raise_an_alarm_and_stay(make_router, make_backend):
+    router = make_router(registrar={"prune_alarm_apps": 3})
+    for app in range(4):
+        for instance in range(2):
+            address = dead_address(make_backend, f"127.0.1.{app + 1}")
+            router.register(f"{app}.example", address, tls_port=address[1], app=f"app-{app}")
+    for app in range(4):
+        assert router.get(f"{app}.example").status == 502
+    line = router.wait_for_log("endpoints-fail-alike")
+    assert line["log_level"] == 3
+    time.sleep(2.5)
+    assert [endpoints_of(router, f"{app}.example") for app in range(4)] == [2] * 4
+
+
 # --- the keep-alive race, scaled: a counting backend that closes idle connections after IDLE_S
 
 NODE = """
