@@ -74,7 +74,7 @@ BEFORE_THE_ANSWER = {
     "UC:truncated_response_head": (sends(HEAD + b"Content-Le"), "unexpected EOF"),
     "UPE:malformed_response": (sends(b"220 mail ready\r\n\r\n"), "malformed HTTP response"),
     "UPE:response_head_too_large": (sends(HEAD + b"X: y\r\n" * 20000 + b"\r\n"), "response headers exceeded"),
-    "UPE:upgrade_refused": (sends(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), ""),
+    "UPE:upgrade_refused": (sends(b"HTTP/1.1 101 Switch\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), ""),
     "UT:response_timeout": (answers.stall, "context deadline exceeded"),
 }
 
@@ -271,7 +271,7 @@ RETRIED = {
     "reset": (answers.reset_without_answer, "reset"),
     "gateway-error": (lambda x, r: x.respond(503, b"busy", reason="Busy"), "gateway-error"),
     "5xx": (lambda x, r: x.respond(500, b"oops", reason="Oops"), "5xx"),
-    "retriable-status-codes": (lambda x, r: x.respond(429, b"slow down", reason="Slow"), "retriable-status-codes"),
+    "retriable-status-codes": (lambda x, r: x.respond(429, b"slow", reason="Slow"), "retriable-status-codes"),
 }
 
 
