@@ -258,8 +258,12 @@ def test_texts_for_clients_are_printable_and_can_be_short(make_router, make_back
     assert told == "endpoint_failure (malformed_response)"
     router.write_config(worker={"proxy": {"short_router_errors": False}})
     router.reload()
-    told = wait_until(lambda: (text := router.get(HOST).header("x-cf-routererror")) and "malformed MIME" in text and text,
-                      "the long text is back")
+
+    def long_text():
+        text = router.get(HOST).header("x-cf-routererror")
+        return text if "malformed MIME" in text else None
+
+    told = wait_until(long_text, "the long text is back")
     assert all(" " <= c <= "~" for c in told), told
 
 
