@@ -119,6 +119,8 @@ void retry_prepare_record(struct exchange *x)
 		limit = 0;
 	else if (!is_replayable(x) && limit > SMALL_BODY)
 		limit = SMALL_BODY;
+	if (x->request.body == BODY_LENGTH && x->request.content_length > limit)
+		limit = 0;            /* it would not fit: not worth a beginning */
 	x->replay.limit = limit > x->replay.len ? limit : x->replay.len;
 }
 
@@ -262,7 +264,7 @@ bool retry_wants_other_answer(const struct exchange *x)
 
 	return verdict_is_retriable_status(x->response.status, settings->on, settings->codes,
 					   settings->code_count) &&
-	       is_replayable(x) && !x->replay.is_lost;
+	       !x->interim_count && is_replayable(x) && !x->replay.is_lost;
 }
 
 bool retry_answer(struct exchange *x)
