@@ -14,6 +14,9 @@
 #include "proxy/respond.h"
 #include "proxy/verdict.h"
 
+/* A body on a kept connection is worth a copy: it may turn out that nobody read it. */
+#define SMALL_BODY 4096
+
 /* The only place where the attempt loses its stream.  The connection stays in
  * the pool when the stream ended well; otherwise it is closed. */
 void retry_drop_upstream(struct exchange *x)
@@ -112,9 +115,15 @@ static bool is_replayable(const struct exchange *x)
 
 void retry_prepare_record(struct exchange *x)
 {
-	bool may_need_it = x->attempt.is_reused || x->replay.len || is_replayable(x);
+	uint64_t limit = x->proxy->settings->replay_limit_bytes;
 
-	x->replay.limit = may_need_it ? x->proxy->settings->replay_limit_bytes : 0;
+	if (!is_replayable(x) && !x->attempt.is_reused)
+		limit = 0;
+	else if (!is_replayable(x) && limit > SMALL_BODY)
+		limit = SMALL_BODY;
+	if (x->request.body == BODY_LENGTH && x->request.content_length > limit)
+		limit = 0;            /* it would not fit: not worth a beginning */
+	x->replay.limit = limit > x->replay.len ? limit : x->replay.len;
 }
 
 /* Limits on how much is tried again; NULL: none stands in the way. */
@@ -260,7 +269,7 @@ bool retry_wants_other_answer(const struct exchange *x)
 
 	return verdict_is_retriable_status(x->response.status, settings->on, settings->codes,
 					   settings->code_count) &&
-	       is_replayable(x) && !x->replay.is_lost;
+	       !x->interim_count && is_replayable(x) && !x->replay.is_lost;
 }
 
 bool retry_answer(struct exchange *x)

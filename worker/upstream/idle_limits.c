@@ -44,6 +44,7 @@ void idle_limits_note(struct idle_limits *limits, const struct addr *addr, uint6
 	if (cell->seen_ms && are_alike(cell->seen_ms, idle_ms)) {
 		cell->limit_ms = with_margin(idle_ms < cell->seen_ms ? idle_ms : cell->seen_ms);
 		cell->until_ms = now_ms + REMEMBER_MS;
+		limits->has_any = true;
 	}
 	cell->seen_ms = (uint32_t)idle_ms;
 }
@@ -51,9 +52,13 @@ void idle_limits_note(struct idle_limits *limits, const struct addr *addr, uint6
 uint64_t idle_limits_find(const struct idle_limits *limits, const struct addr *addr,
 			  uint64_t now_ms)
 {
-	uint64_t hash = hash_of(limits, addr);
-	const struct idle_limit *cell = &limits->cells[hash % IDLE_LIMITS_CELLS];
+	const struct idle_limit *cell;
+	uint64_t hash;
 
+	if (!limits->has_any)
+		return UINT64_MAX;
+	hash = hash_of(limits, addr);
+	cell = &limits->cells[hash % IDLE_LIMITS_CELLS];
 	return cell->address == hash && cell->limit_ms && now_ms < cell->until_ms ?
 	       cell->limit_ms : UINT64_MAX;
 }

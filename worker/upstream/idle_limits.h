@@ -13,6 +13,7 @@
 
 struct idle_limits {
 	struct hash_key key;          /* set by the owner; the rest begins zeroed */
+	bool has_any;                 /* something was learned, ever */
 	struct idle_limit {
 		uint64_t address;             /* its hash */
 		uint64_t until_ms;            /* what was learned is forgotten then */

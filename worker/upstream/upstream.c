@@ -64,7 +64,7 @@ static enum failure resolve(struct upstream *u, const struct endpoint *endpoint,
 static bool is_local_fault(int error)
 {
 	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
-	       error == EADDRNOTAVAIL;
+	       error == EADDRNOTAVAIL || error == ENETDOWN || error == EPERM;
 }
 
 static enum failure fail_connect(struct attempt *attempt, int error)
