@@ -115,9 +115,10 @@ static void a_tool_that_died_in_a_section_does_not_block_for_ever(void **state)
 {
 	struct shm_table *t = *state;
 	int status;
-	pid_t child = fork();
+	pid_t child;
 
 	shm_table_register(t, "a.example.com", "10.0.0.1:80");
+	child = fork();
 	if (child == 0) {
 		int slot = board_tool_slot(t->board, NULL);
 
