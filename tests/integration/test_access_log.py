@@ -269,9 +269,10 @@ def test_an_existing_file_is_appended_to_and_opened_anew_on_demand(make_router, 
 
 
 def test_a_file_that_stalls_stops_neither_requests_nor_syslog(make_router, make_backend, make_receiver):
-    receiver = make_receiver("udp")
+    receiver = make_receiver("tcp")
     router = make_router(start=False, master={"workers": 1}, table={"log_ring": "64K"},
-                         worker={"access_log": {"enable_streaming": True, "syslog_addr": receiver.address}})
+                         worker={"access_log": {"enable_streaming": True, "syslog_network": "tcp",
+                                                "syslog_addr": receiver.address}})
     os.mkfifo(router.access_log_path)
     reader = os.open(router.access_log_path, os.O_RDONLY | os.O_NONBLOCK)   # and never reads
     router.start()
