@@ -178,6 +178,14 @@ def test_extra_fields_and_headers_have_their_places(make_log):
     assert router.log_lines("access-log-unknown-field")[0]["data"]["field"] == "no_such"
 
 
+def test_names_of_endpoints_take_time_to_look_up(make_log, make_backend):
+    router = make_log(extra_access_log_fields=("dns_time", "dial_time"))
+    router.register("named.example", make_backend(), host="localhost")
+    assert router.get("named.example", "/named").status == 200
+    line = router.wait_for_access_line("/named")
+    assert " dns_time:0." in line and " dns_time:0.000000 " not in line and " dial_time:0.000000 " not in line
+
+
 def test_failed_attempts_are_counted_and_timed(make_log, make_backend):
     router = make_log(extra_access_log_fields=("failed_attempts", "failed_attempts_time", "dial_time", "backend_time",
                                                "local_address"))
@@ -261,9 +269,10 @@ def test_an_existing_file_is_appended_to_and_opened_anew_on_demand(make_router, 
 
 
 def test_a_file_that_stalls_stops_neither_requests_nor_syslog(make_router, make_backend, make_receiver):
-    receiver = make_receiver("udp")
+    receiver = make_receiver("tcp")
     router = make_router(start=False, master={"workers": 1}, table={"log_ring": "64K"},
-                         worker={"access_log": {"enable_streaming": True, "syslog_addr": receiver.address}})
+                         worker={"access_log": {"enable_streaming": True, "syslog_network": "tcp",
+                                                "syslog_addr": receiver.address}})
     os.mkfifo(router.access_log_path)
     reader = os.open(router.access_log_path, os.O_RDONLY | os.O_NONBLOCK)   # and never reads
     router.start()

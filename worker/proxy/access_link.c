@@ -119,6 +119,8 @@ static int connect_to(const struct access_link *link, int family, const struct s
 	rc = connect(fd, addr, len) < 0 ? -errno : 0;
 	if (rc == -EINPROGRESS)
 		rc = await_connection(link, fd);
+	if (rc == -EAGAIN)            /* too many wait at a unix socket */
+		rc = -ECONNREFUSED;
 	if (rc == 0)
 		return fd;
 	close(fd);
