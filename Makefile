@@ -127,7 +127,7 @@ RUN_PACKAGES   := nats-server python3 curl
 TEST_PACKAGES  := libcmocka-dev python3-pytest nodejs strace
 LINT_PACKAGES  := cppcheck
 FUZZ_PACKAGES  := clang libclang-rt-14-dev
-BENCH_PACKAGES := nginx-light haproxy wrk nghttp2-client
+BENCH_PACKAGES := nginx-light haproxy h2o wrk nghttp2-client
 MODEL_PACKAGES := spin
 
 # install(packages): only those that are missing, with sudo only if not root.

@@ -27,7 +27,7 @@ COMPARISONS = {
     "bodies": (["-c", "16", "-u", "/1048576", "-l", "1048576"], 1500, {"nginx": 1.0}),
     "posts": (["-c", "64", "-u", "/0", "-l", "0", "-b", "65536"], 8000, {"nginx": 0.9}),
 }
-OTHERS = ("syscalls", "log", "idle", "start", "reload", "table")
+OTHERS = ("syscalls", "tls", "log", "idle", "start", "reload", "table")
 SETS, ROUNDS = 3, 4            # so many times all are started anew, for so many rounds each
 TABLE_RUNS = 3
 TRACED_REQUESTS = 20000
@@ -54,6 +54,7 @@ os.environ["WYE_BUILD"] = options.build
 
 import checks  # noqa: E402
 import lifecycle  # noqa: E402
+import tls  # noqa: E402
 import targets  # noqa: E402
 from harness.waiting import build_dir, end_process, spawn, wait_until  # noqa: E402
 from measure import Aims, load, measure, middle, ratio  # noqa: E402
@@ -179,7 +180,7 @@ def run(backend, report, aims):
             report[name] = compare(name, backend, aims)
     if is_wanted("syscalls"):
         report["syscalls"] = system_calls(backend)
-    for name, scenario in (("log", lifecycle.access_log), ("idle", lifecycle.idle), ("start", lifecycle.start),
+    for name, scenario in (("tls", tls.tls), ("log", lifecycle.access_log), ("idle", lifecycle.idle), ("start", lifecycle.start),
                            ("reload", lifecycle.reloads), ("table", table)):
         if is_wanted(name):
             report[name] = scenario(backend, aims, options)

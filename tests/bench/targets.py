@@ -216,12 +216,16 @@ class Wye(Target):
         settings = {} if self.access_log else {"access_log": {"file": ""}}
         self.router = Router(self.bus, start=False, port=self.port, log={"level": "info"},
                              master={"workers": 1}, worker={"balancer": {"max_conns": 0}}, **settings)
+        self.configure(self.router)
         greetings = self.bus.subscribe("router.start")
         self.began = time.monotonic()
         self.router.start(wait=False)
         self.process = self.router.process
         greetings.get(timeout=30)                     # the platform registers when it hears this
         self.register()
+
+    def configure(self, router):
+        """For variants: changes of the settings."""
 
     def register(self):
         self.bus.publish("router.register", {
