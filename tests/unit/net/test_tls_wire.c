@@ -41,6 +41,7 @@ static int tear_down(void **state)
 static size_t most;                   /* bytes a turn and direction */
 static size_t passed;                 /* from the server to the client, since it was zeroed */
 static size_t limit, flip;            /* pass no more than so many; change this one */
+static bool holds;                    /* what the client says waits */
 
 static size_t move(int from, int to, bool is_counted)
 {
@@ -65,7 +66,7 @@ static size_t move(int from, int to, bool is_counted)
 
 static size_t wire(struct tls_pair *pair)
 {
-	return move(pair->client_far, pair->server_far, false) +
+	return (holds ? 0 : move(pair->client_far, pair->server_far, false)) +
 	       move(pair->server_far, pair->client_far, true);
 }
 
@@ -105,6 +106,30 @@ static void bytes_may_come_one_by_one(void **state)
 			tls_pair_exchange(&pair, cases[i].up, cases[i].down);
 			tls_pair_close(&pair);
 		}
+}
+
+/* One recv() then brings both: nothing more will come to wake anybody. */
+static void a_request_right_behind_the_handshake_is_noticed(void **state)
+{
+	struct tls_pair pair;
+
+	(void)state;
+	open_over_wire(&pair, TLS_1_3, 4096);
+	while (!passed) {             /* until the server has answered the hello */
+		wire(&pair);
+		loop_turn(pair.loop, 0);
+	}
+	holds = true;
+	tls_pair_settle(&pair);
+	assert_int_equal(pair.client.handshake, IO_OK);
+	assert_int_equal(pair.server.handshake, IO_AGAIN);
+	tls_end_write(&pair.client, "at once");
+	holds = false;
+	tls_pair_settle(&pair);
+	assert_int_equal(pair.server.handshake, IO_OK);
+	assert_true(pair.server.conn.ready & CONN_READABLE);
+	tls_end_expect(&pair, &pair.server, "at once");
+	tls_pair_close(&pair);
 }
 
 /* The end comes as an end, and the difference is remembered. */
@@ -359,6 +384,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes_may_come_one_by_one),
+		cmocka_unit_test(a_request_right_behind_the_handshake_is_noticed),
 		cmocka_unit_test(a_cut_connection_ends_and_is_known_to_be_truncated),
 		cmocka_unit_test(a_changed_byte_breaks_the_connection),
 		cmocka_unit_test(a_handshake_cut_anywhere_is_an_end),
