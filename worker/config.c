@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#include "base/mem.h"
+
 #include "proxy/access_syslog.h"
 #include "worker/config_headers.h"
 
@@ -143,6 +145,25 @@ static int read_access_log(const struct config *file, struct access_settings *ou
 			  config_where(file, "worker.access_log"), fault.text);
 }
 
+static void add_text(struct texts *texts, const char *text)
+{
+	texts->items = mem_resize(texts->items, (texts->count + 1) * sizeof(*texts->items));
+	texts->items[texts->count++] = mem_strdup(str_of(text));
+}
+
+/* What tracing reads and writes is logged with it (spec proxy 5.2, 5.3). */
+static void log_tracing(const struct header_settings *headers, struct access_settings *access_log)
+{
+	static const char *const zipkin[] = { "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId",
+					      "b3" };
+	static const char *const w3c[] = { "traceparent", "tracestate" };
+
+	for (size_t i = 0; headers->enable_zipkin && i < ARRAY_SIZE(zipkin); i++)
+		add_text(&access_log->extra_headers, zipkin[i]);
+	for (size_t i = 0; headers->enable_w3c && i < ARRAY_SIZE(w3c); i++)
+		add_text(&access_log->extra_headers, w3c[i]);
+}
+
 /* In order; what was read before a fault is freed by the caller. */
 static int read_groups(const struct config *file, struct worker_config *out,
 		       struct reason *reason)
@@ -159,6 +180,7 @@ static int read_groups(const struct config *file, struct worker_config *out,
 	    (rc = read_access_log(file, &out->access_log, reason)) < 0)
 		return rc;
 	out->upstream.handshake_timeout_ms = out->tls.back.handshake_timeout_ms;
+	log_tracing(&out->proxy.headers, &out->access_log);
 	return 0;
 }
 

@@ -251,9 +251,12 @@ bool mux_has_partial_head(const struct mux *mux)
 	return !mux->has_stream && mux->in;
 }
 
-bool mux_must_linger(const struct mux *mux)
+bool mux_must_linger(struct mux *mux)
 {
-	uint8_t ready = mux->conn.ready & (CONN_BROKEN | CONN_READABLE | CONN_PEER_CLOSED);
+	uint8_t ready;
+
+	conn_settle(&mux->conn);
+	ready = mux->conn.ready & (CONN_BROKEN | CONN_READABLE | CONN_PEER_CLOSED);
 
 	if (ready & CONN_BROKEN)
 		return false;

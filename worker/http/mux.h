@@ -68,7 +68,7 @@ bool mux_has_partial_head(const struct mux *mux);
 
 /* Downstream, finished: the client sends what nobody will read, so that a close
  * now could destroy the last answer on its way. */
-bool mux_must_linger(const struct mux *mux);
+bool mux_must_linger(struct mux *mux);
 
 /* No stream after this one; the answer says so if it is not on its way yet. */
 void mux_drain(struct mux *mux);

@@ -195,10 +195,13 @@ static enum step x_pick(struct exchange *x)
 	case PICK_NO_ENDPOINT:
 		if (!x->proxy->settings->empty_pool_response_code_503)
 			return reject_unknown(x);
+		log_error("select-endpoint-failed", "host=%.*s error=%s",
+			  STR_ARG(x->request.authority), "no endpoints available");
 		return reject(x, FAIL_NO_ENDPOINTS, "has no available endpoints.",
 			      STR("public,max-age=2"));
 	case PICK_OVERLOADED:
 		counter_add(x->proxy->counters, COUNTER_backend_exhausted_conns, 1);
+		log_info("connection-limit-reached", "host=%.*s", STR_ARG(x->request.authority));
 		return reject(x, FAIL_CONNECTION_LIMIT, "has reached the connection limit.", STR_NONE);
 	case PICK_EXHAUSTED:
 		return exhausted(x);

@@ -30,12 +30,15 @@ static void count(const struct exchange *x, unsigned status)
 
 static struct str router_error(const struct exchange *x)
 {
-	struct str value = http_head_find(&x->response, STR("X-Cf-Routererror"));
+	struct str value = x->is_response_begun ?
+			   http_head_find(&x->response, STR("X-Cf-Routererror")) :
+			   x->failure_text.len ?
+			   arena_format((struct arena *)&x->arena, "endpoint_failure (%.*s)",
+					STR_ARG(x->failure_text)) : STR_NONE;
 
-	return x->is_response_begun ? value :
-	       x->failure_text.len ? arena_format((struct arena *)&x->arena,
-						  "endpoint_failure (%.*s)",
-						  STR_ARG(x->failure_text)) : STR_NONE;
+	if (!value.len && str_find_char(x->request.target, ';') >= 0)
+		return STR("deprecated-semicolon-params");    /* spec proxy 5.5 */
+	return value;
 }
 
 /* The time that the router took itself: all but the time of the attempts. */

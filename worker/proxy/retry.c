@@ -164,19 +164,45 @@ static const char *obstacle(struct exchange *x, enum failure failure)
 	return replaces_stale(x, failure) ? NULL : limit_reached(x);
 }
 
+static const char *truth(bool is_true)
+{
+	return is_true ? "true" : "false";
+}
+
+static double in_seconds(uint64_t ns)
+{
+	return (double)ns / 1e9;
+}
+
+/* The endpoint was too slow once it had the request. */
+static bool is_late(enum failure failure)
+{
+	return failure == FAIL_TRY_TIMEOUT || failure == FAIL_RESPONSE_TIMEOUT ||
+	       failure == FAIL_TOTAL_TIMEOUT;
+}
+
 static void log_failed_attempt(const struct exchange *x, enum failure failure,
 			       const char *obstacle)
 {
 	char backend[272];
 
+	struct stream *up = x->attempt.stream;
+	const struct attempt_times *times = &x->attempt.times;
+
 	endpoint_format_address(&x->endpoint, backend, sizeof(backend));
 	log_error("backend-endpoint-failed",
 		  "route-endpoint=%s app=%.*s error=%.*s attempt=%u vcap_request_id=%s "
-		  "retriable=%s conn-reused=%s host=%.*s code=%s not-retried=%s",
+		  "retriable:=%s got-connection:=%s wrote-headers:=%s conn-reused:=%s "
+		  "dns-lookup-time=%.6f dial-time=%.6f tls-handshake-time=%.6f "
+		  "host=%.*s code=%s not-retried=%s",
 		  backend, STR_ARG(x->endpoint.app_id), STR_ARG(x->failure_text), x->attempts,
-		  x->request_id, obstacle ? "false" : "true",
-		  x->attempt.is_reused ? "true" : "false", STR_ARG(x->request.authority),
-		  verdict_code(failure), obstacle ? obstacle : "-");
+		  x->request_id, truth(!obstacle), truth(up && !mux_is_connecting(up->mux)),
+		  truth(up && stream_bytes_sent(up)), truth(x->attempt.is_reused),
+		  in_seconds(times->dns_ns), in_seconds(times->dial_ns), in_seconds(times->tls_ns),
+		  STR_ARG(x->request.authority), verdict_code(failure), obstacle ? obstacle : "-");
+	if (is_late(failure))
+		log_error("backend-request-timeout", "error=%.*s vcap_request_id=%s",
+			  STR_ARG(x->failure_text), x->request_id);
 }
 
 /* What the client is told: status, X-Cf-RouterError and text of the row. */
