@@ -105,7 +105,7 @@ static int read_retry(const struct config *file, struct retry_settings *out, str
 	if (rc < 0 || retry_settings_parse(out, &fault))
 		return rc;
 	rc = reason_set(reason, -EINVAL, "%s: \"worker.retry\" does not know \"%.*s\"",
-			config_where(file, "worker.retry.on"), STR_ARG(fault));
+			config_where(file, "worker.retry"), STR_ARG(fault));
 	settings_free(retry_rows, out);
 	return rc;
 }

@@ -97,6 +97,8 @@ def test_the_example_is_accepted_as_it_is_and_with_every_default_written_out(tmp
     ('log = { level = "loud"; };', ':1: "log.level" must be one of debug|info|warn|error'),
     ('instance = "a/b";', ':1: "instance" must be 1 to 64 letters'),
     ("registrar = {\n  nats_ = { };\n};", ':2: unknown setting "registrar.nats_"'),
+    ('worker = {\n  retry = { on = "5xx, conect-failure"; };\n};', ':2: "worker.retry" does not know "conect-failure"'),
+    ('worker = {\n  retry = { retriable_status_codes = "429,x"; };\n};', ':2: "worker.retry" does not know "x"'),
     ("worker = {\n  no_such_thing = 1;\n};", ':2: unknown setting "worker.no_such_thing"'),
 ])
 def test_a_fault_is_named_with_file_line_and_reason(tmp_path, text, reason):
