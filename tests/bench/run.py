@@ -180,8 +180,8 @@ def run(backend, report, aims):
             report[name] = compare(name, backend, aims)
     if is_wanted("syscalls"):
         report["syscalls"] = system_calls(backend)
-    for name, scenario in (("tls", tls.tls), ("log", lifecycle.access_log), ("idle", lifecycle.idle), ("start", lifecycle.start),
-                           ("reload", lifecycle.reloads), ("table", table)):
+    for name, scenario in (("tls", tls.tls), ("log", lifecycle.access_log), ("idle", lifecycle.idle),
+                           ("start", lifecycle.start), ("reload", lifecycle.reloads), ("table", table)):
         if is_wanted(name):
             report[name] = scenario(backend, aims, options)
 

@@ -3,9 +3,9 @@
 The loads are wrk and `openssl s_time`; only the servers' CPU is compared, so that what these cost is of no
 account.  Beside Wye stand HAProxy, which only relays TCP behind its TLS, and h2o, which does handshakes.
 """
-import os
 import random
 import re
+import shutil
 import subprocess
 
 import targets
@@ -120,17 +120,21 @@ def compare(backend, aims, what, certificate, peer, most):
                     us = (subject.cpu_ns() - before) / 1000 / count
                     turns.setdefault(subject.name, []).append({"us": us})
     value, lower, upper = ratio(turns["wye"], turns[peer.name])
-    kind = "RSA" if "rsa" in os.path.basename(certificate.label) else "ECDSA"
-    print(f"  {what:<10} {kind:<6} wye {middle(turns['wye']):8.1f} us   {peer.name} {middle(turns[peer.name]):8.1f} us   "
-          f"{value:5.2f} ({lower:.2f}-{upper:.2f})   {aims.note('tls', f'{what} {kind} wye / {peer.name}', value, most)}")
+    kind = certificate.label
+    note = aims.note("tls", f"{what} {kind} wye / {peer.name}", value, most)
+    print(f"  {what:<10} {kind:<6} wye {middle(turns['wye']):8.1f} us   "
+          f"{peer.name} {middle(turns[peer.name]):8.1f} us   {value:5.2f} ({lower:.2f}-{upper:.2f})   {note}")
     return {"what": what, "key": kind, "peer": peer.name, "ratio": value}
 
 
 def tls(backend, aims, options):
     authority = Authority()
     ecdsa, rsa = authority.issue(HOST), authority.issue(HOST, key="rsa")
-    ecdsa.label, rsa.label = "ecdsa", "rsa"
+    ecdsa.label, rsa.label = "ECDSA", "RSA"
     print(f"\ntls: CPU per request or handshake, {ROUNDS} alternating turns of {TURN_S} s")
     rows = [("keep-alive", ecdsa, Haproxy, 1.10), ("1 MiB", ecdsa, Haproxy, 1.10), ("handshake", ecdsa, H2o, 1.0),
             ("handshake", rsa, H2o, 1.0), ("resumed", ecdsa, H2o, 1.0)]
-    return [compare(backend, aims, *row) for row in (rows[:1] if options.quick else rows)]
+    try:
+        return [compare(backend, aims, *row) for row in (rows[:1] if options.quick else rows)]
+    finally:
+        shutil.rmtree(authority.folder)

@@ -469,3 +469,38 @@ def test_settings_that_cannot_work_are_refused_with_their_name(make_router, sett
     router = make_router(start=False, worker={"access_log": settings})
     result = router.check_config()
     assert result.returncode == 1 and "worker.access_log" in result.stderr and reason in result.stderr
+
+
+# --- what other handlers leave in the line
+
+
+def test_a_semicolon_in_the_target_is_named_where_nothing_else_went_wrong(make_router, make_backend):
+    router = make_router()
+    router.register(HOST, make_backend())
+    assert router.get(HOST, "/a?b;c").header("x-cf-routererror") is None
+    assert router.get("nobody.example", "/a;b").status == 404
+    router.wait_for_access_line("GET /a?b;c ", 'x_cf_routererror:"deprecated-semicolon-params"')
+    router.wait_for_access_line("GET /a;b ", 'x_cf_routererror:"unknown_route"')
+
+
+def test_what_tracing_set_is_in_the_line(make_router, make_backend):
+    tracing = {"tracing": {"enable_zipkin": True, "enable_w3c": True}}
+    router = make_router(worker={"proxy": tracing, "access_log": {"extra_headers_to_log": ("X-One", "traceparent")}})
+    backend = make_backend()
+    router.register(HOST, backend)
+    assert router.get(HOST, headers=[("X-One", "1")]).status == 200
+    sent, line = backend.requests[0], router.wait_for_access_line('"GET / HTTP/1.1" 200')
+    assert re.search(r' x_one:"1" traceparent:"(.*?)" x_b3_traceid:"(.*?)" x_b3_spanid:"(.*?)" '
+                     r'x_b3_parentspanid:"-" b3:"(.*?)" tracestate:"', line).groups() == (
+        sent.header("traceparent"), sent.header("x-b3-traceid"), sent.header("x-b3-spanid"), sent.header("b3"))
+
+
+def test_a_failed_attempt_is_logged_with_what_was_known_of_it(make_router, make_backend):
+    router = make_router()
+    router.register(HOST, make_backend(answers.close_without_answer))
+    with router.client() as client:
+        assert client.request("POST", "/", HOST, body=b"x").status == 502
+    data = router.wait_for_log("backend-endpoint-failed")["data"]
+    assert (data["retriable"], data["got-connection"], data["wrote-headers"], data["conn-reused"]) == (
+        False, True, True, False)
+    assert data["dial-time"] > 0 and data["dns-lookup-time"] == data["tls-handshake-time"] == 0

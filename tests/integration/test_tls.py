@@ -9,6 +9,7 @@ import pytest
 
 from harness import Authority, Client, free_port, wait_until
 from harness import backend as answers
+from test_retries import BEFORE_THE_ANSWER, SETTINGS, expect_row
 
 HOST = "app.example"
 MiB = 1 << 20
@@ -355,3 +356,58 @@ def test_an_endpoint_that_cuts_without_close_notify_is_noticed(router, authority
         client.send(b"GET / HTTP/1.1\r\nHost: app.example\r\n\r\n")
         rest = client.read_rest()
     assert rest.endswith(b"abc") and b" 200 OK" in rest
+
+
+# --- the rows of the failure table, and what the steps know, over TLS
+
+
+@pytest.mark.parametrize("sides", [("tls", "plain"), ("plain", "tls"), ("tls", "tls")], ids="-".join)
+@pytest.mark.parametrize("code", BEFORE_THE_ANSWER)
+def test_a_failure_has_the_same_row_over_tls(make_tls_router, authority, make_backend, sides, code):
+    answer, words = BEFORE_THE_ANSWER[code]
+    router = make_tls_router(start=False)
+    router.write_config(worker=SETTINGS)
+    router.start()
+    if sides[1] == "tls":
+        register(router, make_backend(answer, tls=server_context(authority.issue("instance-1"))))
+    else:
+        router.register(HOST, make_backend(answer))
+    with connect(router, authority) if sides[0] == "tls" else router.client() as client:
+        expect_row(client.request("POST", "/", HOST, body=b"x"), code, words)
+        assert client.get("nobody.example").status == 404, "the client's connection is still good"
+
+
+def test_a_client_that_leaves_over_tls_is_no_fault_of_the_endpoint(router, authority, make_backend):
+    backend = make_backend(answers.stall, tls=server_context(authority.issue("instance-1")))
+    register(router, backend)
+    client = connect(router, authority)
+    client.send(b"GET /left HTTP/1.1\r\nHost: app.example\r\n\r\n")
+    wait_until(lambda: backend.requests, "the backend has the request")
+    client.reset()
+    router.wait_for_access_line("GET /left", " 499 ")
+    assert not router.log_lines("endpoint-marked-as-ineligible")
+
+
+def test_the_client_certificate_reaches_the_app(make_tls_router, authority, make_backend):
+    router = make_tls_router(tls={"client_cert_validation": "request", "client_ca_certs": (authority.path,)},
+                             worker={"proxy": {"forwarded_client_cert": "sanitize_set"}})
+    backend = make_backend()
+    router.register(HOST, backend)
+    made, tls = authority.issue("client"), context(authority)
+    tls.load_cert_chain(made.chain, made.key)
+    with connect(router, authority, tls=tls) as client:
+        assert client.request("GET", "/", HOST, [("X-Forwarded-Client-Cert", "forged")]).status == 200
+    with open(made.chain) as file:
+        pem = "".join(line.strip() for line in file if "-----" not in line)
+    assert backend.requests[0].all("x-forwarded-client-cert") == [pem]
+    with connect(router, authority) as client:
+        client.request("GET", "/", HOST, [("X-Forwarded-Client-Cert", "forged")])
+    assert backend.requests[1].header("x-forwarded-client-cert") is None
+
+
+def test_times_of_the_handshake_are_logged(make_tls_router, authority, make_backend):
+    router = make_tls_router(worker={"access_log": {"extra_access_log_fields": ("dial_time", "tls_time")}})
+    register(router, make_backend(tls=server_context(authority.issue("instance-1"))))
+    assert router.get(HOST).status == 200
+    line = router.wait_for_access_line('"GET / HTTP/1.1" 200', "tls_time:0.0")
+    assert "tls_time:0.000000" not in line
