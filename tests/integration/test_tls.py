@@ -44,7 +44,8 @@ def make_tls_router(make_router, front, authority):
     """A router that also listens with TLS, on router.tls_port; settings of worker.tls as keywords."""
     def make(tls=(), upstream=(), worker=(), start=True, **settings):
         router = make_router(start=False, **settings)
-        router.tls_port = free_port()
+        taken = {router.port, router.status_port}
+        router.tls_port = next(port for port in iter(free_port, None) if port not in taken)
         listeners = (*router.settings["master"]["listeners"],
                      {"kind": "https", "address": f"127.0.0.1:{router.tls_port}"})
         router.write_config(master={"listeners": listeners}, worker={
