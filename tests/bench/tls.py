@@ -1,4 +1,4 @@
-"""TLS: a kept connection, handshakes full and resumed, large bodies, and TLS to the endpoint.
+"""TLS: a kept connection, handshakes full and resumed, large bodies, and TLS to the endpoint (h2o stands there).
 
 The loads are wrk and `openssl s_time`; only the servers' CPU is compared, so that what these cost is of no
 account.  Beside Wye stand HAProxy, which only relays TCP behind its TLS, and h2o, which does handshakes.
@@ -11,7 +11,7 @@ import subprocess
 import targets
 from harness import Authority
 from harness.waiting import spawn
-from measure import middle, ratio
+from measure import measure, middle, ratio
 from targets import HOST
 
 CONNECTIONS, TURN_S, ROUNDS = 64, 2, 7
@@ -52,7 +52,7 @@ hosts:
 class _Secured:
     """A target that shows this certificate; the instances of one run share it."""
 
-    certificate = None
+    certificate = authority = None
 
     def is_answering(self):
         done = subprocess.run(["curl", "-sk", "-o", "/dev/null", "-H", f"Host: {HOST}", "-w", "%{http_code}",
@@ -66,6 +66,29 @@ class Wye(_Secured, targets.Wye):
         router.write_config(master={"listeners": ({"kind": "https", "address": f"127.0.0.1:{self.port}"},
                                                   {"kind": "status", "address": f"127.0.0.1:{router.status_port}"})},
                             worker={"tls": {"certificates": (shown,)}})
+
+
+class WyeToTls(targets.Wye):
+    """Plain towards clients, TLS towards an endpoint, which is an h2o in front of the backend."""
+
+    name = "wye+tls"
+
+    def start(self):
+        self.inner = H2o(self.backend_port)
+        self.backend_port = self.inner.port
+        super().start()
+
+    def configure(self, router):
+        router.write_config(worker={"upstream": {"tls": {"ca_certs": (_Secured.authority.path,)}}})
+
+    def register(self):
+        self.bus.publish("router.register", {
+            "host": "127.0.0.1", "port": self.backend_port, "tls_port": self.backend_port, "uris": [HOST],
+            "server_cert_domain_san": HOST, "app": "bench", "private_instance_id": "bench-instance"})
+
+    def close(self):
+        super().close()
+        self.inner.close()
 
 
 class Haproxy(_Secured, targets.Target):
@@ -127,6 +150,16 @@ def compare(backend, aims, what, certificate, peer, most):
     return {"what": what, "key": kind, "peer": peer.name, "ratio": value}
 
 
+def to_endpoint(backend):
+    """What TLS to the endpoint costs a request on kept connections."""
+    options = ["-c", str(CONNECTIONS), "-u", "/1024", "-l", "1024"]
+    with targets.started((targets.Wye, WyeToTls), backend.port) as subjects:
+        turns = measure(subjects, options, 20000, ROUNDS)
+    value, lower, upper = ratio(turns["wye+tls"], turns["wye"])
+    print(f"  to the endpoint: {middle(turns['wye+tls']):.1f} us with TLS, {middle(turns['wye']):.1f} us without"
+          f"   {value:5.2f} ({lower:.2f}-{upper:.2f})")
+
+
 def tls(backend, aims, options):
     authority = Authority()
     ecdsa, rsa = authority.issue(HOST), authority.issue(HOST, key="rsa")
@@ -134,7 +167,10 @@ def tls(backend, aims, options):
     print(f"\ntls: CPU per request or handshake, {ROUNDS} alternating turns of {TURN_S} s")
     rows = [("keep-alive", ecdsa, Haproxy, 1.10), ("1 MiB", ecdsa, Haproxy, 1.10), ("handshake", ecdsa, H2o, 1.0),
             ("handshake", rsa, H2o, 1.0), ("resumed", ecdsa, H2o, 1.0)]
+    _Secured.authority, _Secured.certificate = authority, ecdsa
     try:
+        if not options.quick:
+            to_endpoint(backend)
         return [compare(backend, aims, *row) for row in (rows[:1] if options.quick else rows)]
     finally:
         shutil.rmtree(authority.folder)

@@ -173,6 +173,22 @@ def test_sessions_are_resumed_by_any_worker_and_after_a_reload(router, authority
         router.reload()
 
 
+def test_tickets_are_good_for_two_lifetimes_of_their_key_and_then_cost_a_handshake(make_tls_router, authority):
+    router = make_tls_router(master={"ticket_key_lifetime": "2s"})
+    tls = context(authority, maximum_version=ssl.TLSVersion.TLSv1_2)
+    with connect(router, authority, tls=tls) as client:
+        session = client.socket.session
+
+    def is_resumed():
+        with connect(router, authority, tls=tls, session=session) as client:
+            assert client.get("nobody.example").status == 404
+            return client.socket.session_reused
+
+    assert is_resumed()
+    router.wait_for_log("ticket-keys-rotated")
+    wait_until(lambda: not is_resumed(), "the key is forgotten", 15)
+
+
 def test_a_new_certificate_is_taken_at_a_reload_and_open_connections_stay(make_tls_router, authority, make_backend):
     folder = tempfile.mkdtemp(prefix="wye-cert-")
     os.chmod(folder, 0o755)
