@@ -496,11 +496,13 @@ def test_what_tracing_set_is_in_the_line(make_router, make_backend):
 
 
 def test_a_failed_attempt_is_logged_with_what_was_known_of_it(make_router, make_backend):
-    router = make_router()
-    router.register(HOST, make_backend(answers.close_without_answer))
+    router, backend = make_router(), make_backend(answers.close_without_answer)
+    router.register(HOST, backend)
     with router.client() as client:
         assert client.request("POST", "/", HOST, body=b"x").status == 502
     data = router.wait_for_log("backend-endpoint-failed")["data"]
     assert (data["retriable"], data["got-connection"], data["wrote-headers"], data["conn-reused"]) == (
         False, True, True, False)
+    assert (data["route-endpoint"]["Addr"], data["route-endpoint"]["ApplicationId"]) == (
+        backend.address, f"app-{backend.port}")
     assert data["dial-time"] > 0 and data["dns-lookup-time"] == data["tls-handshake-time"] == 0

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -181,21 +182,51 @@ static bool is_late(enum failure failure)
 	       failure == FAIL_TOTAL_TIMEOUT;
 }
 
-static void log_failed_attempt(const struct exchange *x, enum failure failure,
-			       const char *obstacle)
+/* As a JSON string; registrations hold valid UTF-8. */
+static char *put_json(char *to, struct str s)
 {
-	char backend[272];
+	*to++ = '"';
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.p[i];
 
+		if (c < 0x20) {
+			to += sprintf(to, "\\u%04x", c);
+			continue;
+		}
+		if (c == '"' || c == '\\')
+			*to++ = '\\';
+		*to++ = (char)c;
+	}
+	*to++ = '"';
+	return to;
+}
+
+/* The endpoint as Gorouter logs it (spec proxy section 15). */
+static const char *describe_endpoint(struct exchange *x)
+{
+	const struct endpoint *e = &x->endpoint;
+	char address[272], *text, *at;
+
+	endpoint_format_address(e, address, sizeof(address));
+	text = at = arena_alloc(&x->arena, 128 + 6 * (e->app_id.len + strlen(address) + e->zone.len));
+	at = put_json(stpcpy(at, "{\"ApplicationId\":"), e->app_id);
+	at = put_json(stpcpy(at, ",\"Addr\":"), str_of(address));
+	at = stpcpy(at, ",\"Tags\":null,\"RouteServiceUrl\":\"\",\"AZ\":");
+	strcpy(put_json(at, e->zone), "}");
+	return text;
+}
+
+static void log_failed_attempt(struct exchange *x, enum failure failure, const char *obstacle)
+{
 	struct stream *up = x->attempt.stream;
 	const struct attempt_times *times = &x->attempt.times;
 
-	endpoint_format_address(&x->endpoint, backend, sizeof(backend));
 	log_error("backend-endpoint-failed",
-		  "route-endpoint=%s app=%.*s error=%.*s attempt=%u vcap_request_id=%s "
+		  "route-endpoint:=%s error=%.*s attempt=%u vcap_request_id=%s "
 		  "retriable:=%s got-connection:=%s wrote-headers:=%s conn-reused:=%s "
 		  "dns-lookup-time=%.6f dial-time=%.6f tls-handshake-time=%.6f "
 		  "host=%.*s code=%s not-retried=%s",
-		  backend, STR_ARG(x->endpoint.app_id), STR_ARG(x->failure_text), x->attempts,
+		  describe_endpoint(x), STR_ARG(x->failure_text), x->attempts,
 		  x->request_id, truth(!obstacle), truth(up && !mux_is_connecting(up->mux)),
 		  truth(up && stream_bytes_sent(up)), truth(x->attempt.is_reused),
 		  in_seconds(times->dns_ns), in_seconds(times->dial_ns), in_seconds(times->tls_ns),
@@ -277,6 +308,9 @@ enum step retry_or_fail(struct exchange *x, enum failure failure)
 	record_note_failure(x);
 	if (x->has_endpoint && failure != FAIL_CLIENT_GONE)
 		log_failed_attempt(x, failure, why_not);
+	else if (x->has_endpoint)
+		log_error("gateway-error-and-original-request-context-cancelled", "error=%.*s",
+			  STR_ARG(x->failure_text));
 	hold_against_endpoint(x, failure);
 	if (why_not)
 		return retry_give_up(x, failure);
