@@ -10,37 +10,12 @@
 
 #include "net/tls_context.h"
 
-static struct issued authority, leaf;
-static const char *authority_file;
-static struct tls_certificate_files good;
-
-static int set_up(void **state)
-{
-	(void)state;
-	certificates_begin();
-	authority = certificate_issue(&(struct wanted){ .common_name = "ca", .is_authority = true });
-	leaf = certificate_issue(&(struct wanted){ .names = "DNS:a.example", .issuer = &authority });
-	authority_file = certificates_write("ca.pem", &authority, NULL);
-	good.chain = certificates_write("good.pem", &leaf, &authority, NULL);
-	good.key = certificates_write_key("good.key", &leaf);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	certificate_free(&authority);
-	certificate_free(&leaf);
-	certificates_end();
-	return 0;
-}
-
 static void expect_refused(struct tls_server_settings settings, const char *file, const char *why)
 {
 	struct reason reason = { "" };
 
 	if (!settings.certificate_count) {
-		settings.certificates = &good;
+		settings.certificates = &example.files;
 		settings.certificate_count = 1;
 	}
 	assert_null(tls_server_create(&settings, &reason));
@@ -68,7 +43,7 @@ static void a_pass_phrase(const char *path)
 {
 	FILE *file = fopen(path, "w");
 
-	PEM_write_PrivateKey(file, leaf.key, EVP_aes_128_cbc(), (unsigned char *)"x", 1, NULL, NULL);
+	PEM_write_PrivateKey(file, example.leaf.key, EVP_aes_128_cbc(), (unsigned char *)"x", 1, NULL, NULL);
 	fclose(file);
 }
 
@@ -80,14 +55,14 @@ static void bad_certificates_and_keys_are_named(void **state)
 	const char *locked = certificates_path("locked.key");
 	struct tls_certificate_files other = files_of("other", (struct wanted){ .names = "DNS:o" });
 	const struct { struct tls_certificate_files files; const char *file, *why; } cases[] = {
-		{ { "/nowhere/x.pem", good.key }, "/nowhere/x.pem", "No such file" },
-		{ { good.chain, "/nowhere/x.key" }, "/nowhere/x.key", "No such file" },
-		{ { NULL, good.key }, "certificate", "no file is named" },
-		{ { text, good.key }, text, "holds no PEM certificate" },
-		{ { half, good.key }, half, "holds a damaged PEM certificate" },
-		{ { good.chain, text }, text, "holds no PEM key" },
-		{ { good.chain, locked }, locked, "without a pass phrase" },
-		{ { good.chain, other.key }, other.key, "does not belong to certificate" },
+		{ { "/nowhere/x.pem", example.files.key }, "/nowhere/x.pem", "No such file" },
+		{ { example.files.chain, "/nowhere/x.key" }, "/nowhere/x.key", "No such file" },
+		{ { NULL, example.files.key }, "certificate", "no file is named" },
+		{ { text, example.files.key }, text, "holds no PEM certificate" },
+		{ { half, example.files.key }, half, "holds a damaged PEM certificate" },
+		{ { example.files.chain, text }, text, "holds no PEM key" },
+		{ { example.files.chain, locked }, locked, "without a pass phrase" },
+		{ { example.files.chain, other.key }, other.key, "does not belong to certificate" },
 		{ files_of("past", (struct wanted){ .is_expired = true }), "past.pem", "expired at 20" },
 		{ files_of("early", (struct wanted){ .is_early = true }), "early.pem",
 		  "is not valid before 20" },
@@ -98,7 +73,7 @@ static void bad_certificates_and_keys_are_named(void **state)
 	(void)state;
 	a_pass_phrase(locked);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct tls_certificate_files both[] = { good, cases[i].files };
+		struct tls_certificate_files both[] = { example.files, cases[i].files };
 		struct tls_client_settings client = { .certificate = cases[i].files };
 		struct reason reason = { "" };
 
@@ -134,13 +109,13 @@ static void bad_words_are_named(void **state)
 	expect_refused((struct tls_server_settings){
 		.client_auth = TLS_CLIENT_AUTH_REQUEST, .client_ca_files = &missing,
 		.client_ca_count = 1 }, missing, "No such file");
-	expect_refused((struct tls_server_settings){ .client_ca_files = &authority_file,
+	expect_refused((struct tls_server_settings){ .client_ca_files = &example.authority_file,
 		.client_ca_count = 1, .rules = &unknown, .rule_count = 1 }, "unknown",
 		"no client CA has the subject");
-	expect_refused((struct tls_server_settings){ .client_ca_files = &authority_file,
+	expect_refused((struct tls_server_settings){ .client_ca_files = &example.authority_file,
 		.client_ca_count = 1, .rules = &no_name, .rule_count = 1 }, "unknown",
 		"is no distinguished name");
-	expect_refused((struct tls_server_settings){ .client_ca_files = &authority_file,
+	expect_refused((struct tls_server_settings){ .client_ca_files = &example.authority_file,
 		.client_ca_count = 1, .rules = &no_subject, .rule_count = 1 }, "nobody",
 		"is no distinguished name");
 }
@@ -157,7 +132,7 @@ static void ciphers_are_known_by_either_name(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		for (int min = TLS_1_0; min <= TLS_1_2; min++) {
-			struct tls_server_settings settings = { .certificates = &good,
+			struct tls_server_settings settings = { .certificates = &example.files,
 				.certificate_count = 1, .ciphers = lists[i],
 				.min_version = (enum tls_version)min };
 			struct reason reason = { "" };
@@ -202,5 +177,5 @@ int main(void)
 		cmocka_unit_test(without_a_certificate_there_is_no_server),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, example_set_up, example_tear_down);
 }

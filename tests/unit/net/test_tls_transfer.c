@@ -8,42 +8,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static struct issued authority, leaf;
-static const char *authority_file;
-static struct tls_certificate_files files;
-
-static int set_up(void **state)
-{
-	(void)state;
-	certificates_begin();
-	authority = certificate_issue(&(struct wanted){ .common_name = "ca", .is_authority = true });
-	leaf = certificate_issue(&(struct wanted){ .common_name = "x", .names = "DNS:a.example",
-						   .issuer = &authority });
-	authority_file = certificates_write("ca.pem", &authority, NULL);
-	files.chain = certificates_write("leaf.pem", &leaf, NULL);
-	files.key = certificates_write_key("leaf.key", &leaf);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	certificate_free(&authority);
-	certificate_free(&leaf);
-	certificates_end();
-	return 0;
-}
-
 static const struct tls_peer a_example = { .name = STR_INIT("a.example") };
 
 static void open_pair(struct tls_pair *pair, enum tls_version version, int buffer_bytes)
 {
 	struct tls_server_settings server = {
-		.certificates = &files, .certificate_count = 1,
+		.certificates = &example.files, .certificate_count = 1,
 		.min_version = version, .max_version = version,
 	};
 	struct tls_client_settings client = {
-		.ca_files = &authority_file, .ca_count = 1, .only_trust_ca_files = true,
+		.ca_files = &example.authority_file, .ca_count = 1, .only_trust_ca_files = true,
 	};
 	struct reason reason = { "" };
 	struct tls_server *s = tls_server_create(&server, &reason);
@@ -145,11 +119,11 @@ static void an_idle_connection_is_quiet_whatever_tickets_came(void **state)
 	tls_ticket_keys_rotate(&keys);
 	for (int version = TLS_1_2; version <= TLS_1_3; version++) {
 		struct tls_server_settings settings = {
-			.certificates = &files, .certificate_count = 1,
+			.certificates = &example.files, .certificate_count = 1,
 			.max_version = (enum tls_version)version,
 		};
 		struct tls_client_settings trust = {
-			.ca_files = &authority_file, .ca_count = 1, .only_trust_ca_files = true,
+			.ca_files = &example.authority_file, .ca_count = 1, .only_trust_ca_files = true,
 		};
 		struct tls_server *server = tls_server_create(&settings, NULL);
 		struct tls_client *client = tls_client_create(&trust, NULL);
@@ -186,5 +160,5 @@ int main(void)
 		cmocka_unit_test(an_idle_connection_is_quiet_whatever_tickets_came),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, example_set_up, example_tear_down);
 }

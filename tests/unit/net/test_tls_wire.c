@@ -10,31 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static struct issued authority, leaf;
-static const char *authority_file;
-static struct tls_certificate_files files;
 static const struct tls_peer a_example = { .name = STR_INIT("a.example") };
-
-static int set_up(void **state)
-{
-	(void)state;
-	certificates_begin();
-	authority = certificate_issue(&(struct wanted){ .common_name = "ca", .is_authority = true });
-	leaf = certificate_issue(&(struct wanted){ .names = "DNS:a.example", .issuer = &authority });
-	authority_file = certificates_write("ca.pem", &authority, NULL);
-	files.chain = certificates_write("leaf.pem", &leaf, NULL);
-	files.key = certificates_write_key("leaf.key", &leaf);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	certificate_free(&authority);
-	certificate_free(&leaf);
-	certificates_end();
-	return 0;
-}
 
 /* --- somebody on the wire */
 
@@ -73,9 +49,9 @@ static size_t wire(struct tls_pair *pair)
 static void open_over_wire(struct tls_pair *pair, int version, size_t at_once)
 {
 	static struct tls_ticket_keys keys;
-	struct tls_server_settings server = { .certificates = &files, .certificate_count = 1,
+	struct tls_server_settings server = { .certificates = &example.files, .certificate_count = 1,
 		.min_version = (enum tls_version)version, .max_version = (enum tls_version)version };
-	struct tls_client_settings client = { .ca_files = &authority_file, .ca_count = 1,
+	struct tls_client_settings client = { .ca_files = &example.authority_file, .ca_count = 1,
 		.only_trust_ca_files = true };
 	struct tls_server *s = tls_server_create(&server, NULL);
 	struct tls_client *c = tls_client_create(&client, NULL);
@@ -213,13 +189,13 @@ static void a_handshake_cut_anywhere_is_an_end(void **state)
 
 static struct tls_server *a_server(enum tls_version max)
 {
-	return tls_server_create(&(struct tls_server_settings){ .certificates = &files,
+	return tls_server_create(&(struct tls_server_settings){ .certificates = &example.files,
 				 .certificate_count = 1, .max_version = max }, NULL);
 }
 
 static struct tls_client *a_client(void)
 {
-	return tls_client_create(&(struct tls_client_settings){ .ca_files = &authority_file,
+	return tls_client_create(&(struct tls_client_settings){ .ca_files = &example.authority_file,
 				 .ca_count = 1, .only_trust_ca_files = true }, NULL);
 }
 
@@ -395,5 +371,5 @@ int main(void)
 		cmocka_unit_test(a_key_update_is_answered_without_anybody_writing),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, example_set_up, example_tear_down);
 }
