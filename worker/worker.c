@@ -4,6 +4,7 @@
 #include "worker/worker.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -260,6 +261,14 @@ static int watch_control(struct worker *w, struct reason *reason)
 	return 0;
 }
 
+/* Otherwise the C library may give the buffers of large bodies back to the kernel
+ * after every request and fault them in again. */
+static void keep_memory(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 4 << 20);
+	mallopt(M_TRIM_THRESHOLD, 64 << 20);
+}
+
 /* Before any thread is made: all threads inherit the mask. */
 static void block_signals(void)
 {
@@ -314,6 +323,7 @@ int worker_run(const struct worker_config *config, struct reason *reason)
 	int rc;
 
 	block_signals();
+	keep_memory();
 	if ((rc = attach_shared(&w, reason)) < 0)
 		return rc;
 	w.loop = loop_create();

@@ -11,7 +11,7 @@
 /* The two usual sizes, and how many of each stay with us when they are free. */
 enum { PLAIN, LARGE, SHELVES };
 static const size_t shelf_size[SHELVES] = { [PLAIN] = BUF_SIZE, [LARGE] = BUF_LARGE };
-static const unsigned shelf_room[SHELVES] = { [PLAIN] = 256, [LARGE] = 16 };
+static const unsigned shelf_room[SHELVES] = { [PLAIN] = 256, [LARGE] = 64 };
 
 struct shelf {
 	struct buf *first;            /* owned; newest first */
