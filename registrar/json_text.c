@@ -26,29 +26,6 @@ static void replace(struct repair *r, size_t len, struct str with)
 	r->is_changed = true;
 }
 
-/* Bytes of the character that the text begins with; 0: it is none (RFC 3629 section 4). */
-static size_t utf8_length(struct str s)
-{
-	static const struct { uint8_t first, last, low, high; size_t len; } rows[] = {
-		{ 0x00, 0x7f, 0x00, 0xff, 1 }, { 0xc2, 0xdf, 0x80, 0xbf, 2 },
-		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
-		{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
-		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-	const uint8_t *p = (const uint8_t *)s.p;
-	size_t row = 0;
-
-	while (row < ARRAY_SIZE(rows) && (p[0] < rows[row].first || p[0] > rows[row].last))
-		row++;
-	if (row == ARRAY_SIZE(rows) || s.len < rows[row].len)
-		return 0;
-	for (size_t i = 1; i < rows[row].len; i++)
-		if (p[i] < (i == 1 ? rows[row].low : 0x80) || p[i] > (i == 1 ? rows[row].high : 0xbf))
-			return 0;
-	return rows[row].len;
-}
-
 /* The escape \uXXXX at the start of the text is within these. */
 static bool is_escape_in(struct str s, uint64_t least, uint64_t most)
 {
@@ -77,7 +54,8 @@ bool json_text_repair(struct str json, struct arena *arena, struct str *out)
 
 	r.at = start;
 	while (r.rest.len) {
-		size_t len = utf8_length(r.rest);
+		uint32_t rune;
+		size_t len = utf8_decode(r.rest, &rune);
 
 		if (r.rest.p[0] == '\\')
 			repair_escape(&r);

@@ -8,32 +8,6 @@
 
 #include "base/mem.h"
 
-/* Length of the UTF-8 character at `p`, or 0 if these bytes are none (RFC 3629). */
-static size_t utf8_length(const unsigned char *p, size_t len)
-{
-	static const struct { unsigned char first, last, second_from, second_to, length; } forms[] = {
-		{ 0x00, 0x7f, 0x00, 0x00, 1 }, { 0xc2, 0xdf, 0x80, 0xbf, 2 },
-		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
-		{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
-		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-
-	for (size_t f = 0; f < ARRAY_SIZE(forms); f++) {
-		if (p[0] < forms[f].first || p[0] > forms[f].last)
-			continue;
-		if (forms[f].length > len)
-			return 0;
-		if (forms[f].length > 1 && (p[1] < forms[f].second_from || p[1] > forms[f].second_to))
-			return 0;
-		for (size_t i = 2; i < forms[f].length; i++)
-			if ((p[i] & 0xc0) != 0x80)
-				return 0;
-		return forms[f].length;
-	}
-	return 0;
-}
-
 static void json_ascii(FILE *out, unsigned char c)
 {
 	static const char short_escapes[][2] = {
@@ -59,7 +33,8 @@ void dump_json_string(FILE *out, struct str text)
 
 	putc('"', out);
 	for (size_t i = 0; i < text.len;) {
-		size_t n = utf8_length(p + i, text.len - i);
+		uint32_t rune;
+		size_t n = utf8_decode(str_sub(text, i, STR_REST), &rune);
 
 		if (n == 0)
 			fputs("\\ufffd", out);

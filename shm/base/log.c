@@ -49,38 +49,12 @@ static void put_number(struct line *l, const char *format, ...)
 	put(l, number, n > 0 ? (size_t)n : 0);
 }
 
-/* Length of the UTF-8 sequence at s, or 0 if it is not one (RFC 3629). */
-static size_t utf8_length(const unsigned char *s, size_t left)
-{
-	static const struct { unsigned char mask, lead; unsigned least; } forms[] = {
-		{ 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 },
-	};
-
-	for (size_t n = 0; n < ARRAY_SIZE(forms); n++) {
-		unsigned rune;
-
-		if ((s[0] & forms[n].mask) != forms[n].lead)
-			continue;
-		if (n + 1 > left)
-			return 0;
-		rune = s[0] & (unsigned char)~forms[n].mask;
-		for (size_t i = 1; i <= n; i++) {
-			if ((s[i] & 0xc0) != 0x80)
-				return 0;
-			rune = rune << 6 | (s[i] & 0x3f);
-		}
-		if (rune < forms[n].least || rune > 0x10ffff || (rune >= 0xd800 && rune < 0xe000))
-			return 0;
-		return n + 1;
-	}
-	return 0;
-}
-
 static void put_escaped(struct line *l, struct str s)
 {
 	for (size_t i = 0; i < s.len && !l->is_full;) {
 		unsigned char c = (unsigned char)s.p[i];
-		size_t n = utf8_length((const unsigned char *)s.p + i, s.len - i);
+		uint32_t rune;
+		size_t n = utf8_decode(str_sub(s, i, STR_REST), &rune);
 
 		if (n == 0) {
 			put_text(l, "\\ufffd");

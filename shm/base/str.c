@@ -223,3 +223,28 @@ unsigned str_distance(struct str a, struct str b)
 	}
 	return row[b.len];
 }
+
+size_t utf8_decode(struct str s, uint32_t *rune)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	const unsigned char *p = (const unsigned char *)s.p;
+	size_t n;
+
+	if (!s.len)
+		return 0;
+	*rune = p[0];
+	if (p[0] < 0x80)
+		return 1;
+	n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+	if (p[0] < 0xc2 || p[0] > 0xf4 || n > s.len)
+		return 0;
+	*rune = p[0] & (0x7fu >> n);
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		*rune = *rune << 6 | (p[i] & 0x3f);
+	}
+	if (*rune < least[n] || *rune > 0x10ffff || (*rune >= 0xd800 && *rune < 0xe000))
+		return 0;
+	return n;
+}

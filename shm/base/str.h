@@ -86,6 +86,10 @@ bool str_list_has(struct str list, struct str token);
 bool str_parse_u64(struct str s, uint64_t *value);
 bool str_parse_hex64(struct str s, uint64_t *value);
 
+/* The length of the UTF-8 character that the text begins with, and the character;
+ * 0 if it begins with none (RFC 3629) or is empty. */
+size_t utf8_decode(struct str s, uint32_t *rune);
+
 /* "00" to "99". */
 extern const char u64_digits[100][2];
 

@@ -26,25 +26,6 @@ static void put_hex(struct quoted *out, char kind, unsigned digits, uint32_t val
 	quoted_put(out, (struct str){ text, 2 + digits });
 }
 
-/* Decodes the sequence at `s`; its length, or 0 if it is not UTF-8 (RFC 3629). */
-static size_t rune_decode(const unsigned char *s, size_t left, uint32_t *rune)
-{
-	size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-
-	if (s[0] < 0xc2 || s[0] > 0xf4 || n > left)
-		return 0;
-	*rune = s[0] & (0x7fu >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		*rune = *rune << 6 | (s[i] & 0x3f);
-	}
-	if (*rune < least[n] || *rune > 0x10ffff || (*rune >= 0xd800 && *rune < 0xe000))
-		return 0;
-	return n;
-}
-
 /* A character that JSON wants, or we want, escaped: in two parts if it is a large one. */
 static void put_json_escape(struct quoted *out, uint32_t rune)
 {
@@ -64,7 +45,7 @@ static void put_json_escape(struct quoted *out, uint32_t rune)
 static size_t put_rune(struct quoted *out, const char *p, size_t left)
 {
 	uint32_t rune;
-	size_t n = rune_decode((const unsigned char *)p, left, &rune);
+	size_t n = utf8_decode((struct str){ p, left }, &rune);
 
 	if (n == 0) {
 		if (out->is_json)

@@ -5,12 +5,12 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
-#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/quote.h"
 #include "proxy/record.h"
 #include "proxy/respond.h"
 #include "proxy/verdict.h"
@@ -182,37 +182,29 @@ static bool is_late(enum failure failure)
 	       failure == FAIL_TOTAL_TIMEOUT;
 }
 
-/* As a JSON string; registrations hold valid UTF-8. */
-static char *put_json(char *to, struct str s)
+static void put_member(struct quoted *json, struct str name, struct str text)
 {
-	*to++ = '"';
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if (c < 0x20) {
-			to += sprintf(to, "\\u%04x", c);
-			continue;
-		}
-		if (c == '"' || c == '\\')
-			*to++ = '\\';
-		*to++ = (char)c;
-	}
-	*to++ = '"';
-	return to;
+	quoted_put(json, name);
+	quoted_put(json, STR(":\""));
+	quote_text(json, text);
+	quoted_put(json, STR("\""));
 }
 
 /* The endpoint as Gorouter logs it (spec proxy section 15). */
 static const char *describe_endpoint(struct exchange *x)
 {
 	const struct endpoint *e = &x->endpoint;
-	char address[272], *text, *at;
+	char address[272];
+	size_t len = endpoint_format_address(e, address, sizeof(address));
+	size_t room = 128 + 6 * (e->app_id.len + len + e->zone.len);
+	char *text = arena_alloc(&x->arena, room);
+	struct quoted json = { .next = text, .end = text + room, .is_json = true };
 
-	endpoint_format_address(e, address, sizeof(address));
-	text = at = arena_alloc(&x->arena, 128 + 6 * (e->app_id.len + strlen(address) + e->zone.len));
-	at = put_json(stpcpy(at, "{\"ApplicationId\":"), e->app_id);
-	at = put_json(stpcpy(at, ",\"Addr\":"), str_of(address));
-	at = stpcpy(at, ",\"Tags\":null,\"RouteServiceUrl\":\"\",\"AZ\":");
-	strcpy(put_json(at, e->zone), "}");
+	put_member(&json, STR("{\"ApplicationId\""), e->app_id);
+	put_member(&json, STR(",\"Addr\""), (struct str){ address, len });
+	quoted_put(&json, STR(",\"Tags\":null,\"RouteServiceUrl\":\"\""));
+	put_member(&json, STR(",\"AZ\""), e->zone);
+	quoted_put(&json, (struct str){ "}", 2 });
 	return text;
 }
 

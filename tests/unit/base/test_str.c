@@ -93,6 +93,33 @@ static void numbers_are_digits_and_nothing_else(void **state)
 		}
 }
 
+static void characters_are_decoded_and_what_is_none_is_refused(void **state)
+{
+	static const struct { struct str bytes; size_t len; uint32_t rune; } cases[] = {
+		{ STR_INIT(""), 0, 0 },                 { STR_INIT("a\xc3"), 1, 'a' },
+		{ STR_INIT("\0"), 1, 0 },               { STR_INIT("\x7f"), 1, 0x7f },
+		{ STR_INIT("\x80"), 0, 0 },             { STR_INIT("\xc1\xbf"), 0, 0 },
+		{ STR_INIT("\xc2\x80"), 2, 0x80 },      { STR_INIT("\xdf\xbf"), 2, 0x7ff },
+		{ STR_INIT("\xc3"), 0, 0 },             { STR_INIT("\xc3(") , 0, 0 },
+		{ STR_INIT("\xe0\x9f\xbf"), 0, 0 },     { STR_INIT("\xe0\xa0\x80"), 3, 0x800 },
+		{ STR_INIT("\xed\x9f\xbf"), 3, 0xd7ff }, { STR_INIT("\xed\xa0\x80"), 0, 0 },
+		{ STR_INIT("\xee\x80\x80"), 3, 0xe000 }, { STR_INIT("\xef\xbf\xbf"), 3, 0xffff },
+		{ STR_INIT("\xf0\x8f\xbf\xbf"), 0, 0 }, { STR_INIT("\xf0\x90\x80\x80"), 4, 0x10000 },
+		{ STR_INIT("\xf4\x8f\xbf\xbf"), 4, 0x10ffff }, { STR_INIT("\xf4\x90\x80\x80"), 0, 0 },
+		{ STR_INIT("\xf0\x90\x80"), 0, 0 },     { STR_INIT("\xff"), 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint32_t rune = 0;
+		size_t n = utf8_decode(cases[i].bytes, &rune);
+
+		assert_int_equal(n, cases[i].len);
+		if (n)
+			assert_int_equal(rune, cases[i].rune);
+	}
+}
+
 static void copies_are_clipped_and_say_so(void **state)
 {
 	char out[4];
@@ -136,6 +163,7 @@ int main(void)
 		cmocka_unit_test(texts_compare_and_are_cut),
 		cmocka_unit_test(lists_are_walked_and_searched),
 		cmocka_unit_test(numbers_are_digits_and_nothing_else),
+		cmocka_unit_test(characters_are_decoded_and_what_is_none_is_refused),
 		cmocka_unit_test(copies_are_clipped_and_say_so),
 		cmocka_unit_test(distances_find_what_was_meant),
 		cmocka_unit_test(an_arena_begins_in_the_block_it_was_lent),
