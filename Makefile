@@ -42,7 +42,8 @@ PROGRAM_LDFLAGS = $(PLAIN_LDFLAGS) $(LTO:%=% $(CFLAGS))
 # --- libraries: the walls of the house (a test or program links only what its
 # --- layer may use, so a wrong dependency does not link)
 
-SHM_WRITER_C := $(wildcard shm/route_writer*.c shm/alloc.c shm/intern.c shm/recovery.c)
+SHM_WRITER_C := $(wildcard shm/route_writer*.c shm/alloc.c shm/intern.c shm/recovery.c \
+                           shm/history_writer.c)
 DUMP_C       := $(wildcard shm/dump*.c)
 
 LIB_base       := $(wildcard shm/base/*.c)

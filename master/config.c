@@ -19,6 +19,7 @@ static const struct setting table_rows[] = {
 	SETTING_BYTES(C, arena_bytes,    "size",         "256M", "4M",  "16G"),
 	SETTING_N    (C, worker_slots,   "worker_slots", 16,     2,     56),
 	SETTING_BYTES(C, log_ring_bytes, "log_ring",     "256K", "64K", "16M"),
+	SETTING_BYTES(C, history_bytes,  "history_size", "8M",   "64K", "4G"),
 	SETTING_BOOL (C, keep_table,     "keep",         "false"),
 	SETTING_END
 };
@@ -185,6 +186,9 @@ static int check_table(const struct config *file, const struct master_config *co
 	if (config->log_ring_bytes & (config->log_ring_bytes - 1))
 		return reason_set(reason, -EINVAL, "%s: \"table.log_ring\" must be a power of two",
 				  config_where(file, "table.log_ring"));
+	if (config->history_bytes % 4096)
+		return reason_set(reason, -EINVAL, "%s: \"table.history_size\" must be a multiple of 4K",
+				  config_where(file, "table.history_size"));
 	return 0;
 }
 
@@ -294,6 +298,7 @@ int master_config_can_replace(const struct master_config *old, const struct mast
 		{ "table.size",         old->arena_bytes == new->arena_bytes },
 		{ "table.worker_slots", old->worker_slots == new->worker_slots },
 		{ "table.log_ring",     old->log_ring_bytes == new->log_ring_bytes },
+		{ "table.history_size", old->history_bytes == new->history_bytes },
 		{ "master.pid_file",    strcmp(old->pid_file, new->pid_file) == 0 },
 	};
 
@@ -312,6 +317,7 @@ struct region_spec master_config_region(const struct master_config *config)
 		.arena_bytes = config->arena_bytes,
 		.worker_slots = (unsigned)config->worker_slots,
 		.log_ring_bytes = (uint32_t)config->log_ring_bytes,
+		.history_bytes = config->history_bytes,
 	};
 }
 

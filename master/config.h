@@ -24,7 +24,7 @@ struct master_config {
 	char *path;                   /* the file, absolute: children read it too */
 	struct instance instance;
 
-	uint64_t arena_bytes, worker_slots, log_ring_bytes;
+	uint64_t arena_bytes, worker_slots, log_ring_bytes, history_bytes;
 	bool keep_table;
 
 	char *user, *group, *pid_file, *programs;

@@ -4,6 +4,8 @@
  */
 #include "registrar/prune.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "shm/counters.h"
 #include "shm/route_table.h"
@@ -138,10 +140,15 @@ static void remove_soon(struct prune *p, const struct endpoint_event *event)
 static void remove_now(struct prune *p, const struct endpoint_event *event)
 {
 	struct endpoint endpoint;
+	char why[64];
 	unsigned gone;
+	int len;
 
 	if (!route_writer_endpoint(p->writer, event->row, event->serial, &endpoint))
 		return;
+	len = snprintf(why, sizeof(why), "failure=%u errno=%u", event->failure, event->error);
+	route_writer_because(p->writer, HISTORY_PRUNED, HISTORY_NO_SOURCE,
+			     (struct str){ why, (size_t)len });
 	gone = alarm_is_raised(&p->alarm, event->failure, p->tick) ? 0 :
 	       route_writer_remove_serial(p->writer, event->row, event->serial, true);
 	if (!gone) {

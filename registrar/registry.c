@@ -237,11 +237,11 @@ void registry_register(struct registry *r, unsigned source, struct str payload, 
 	struct registration registration;
 	struct arena arena;
 
-	(void)source;
 	if (refresh_known(r, known, tick)) {
 		board_set_fact(r->board, FACT_LAST_UPDATE_MS, clock_ms());
 		return;
 	}
+	route_writer_because(r->writer, HISTORY_REGISTERED, source, STR_NONE);
 	arena_init(&arena, NULL, 0);
 	if (read_message(r, "router.register", payload, &arena, &registration)) {
 		log_dropped_fields(r, &registration);
@@ -278,8 +278,8 @@ void registry_unregister(struct registry *r, unsigned source, struct str payload
 	struct registration registration;
 	struct arena arena;
 
-	(void)source;
 	(void)tick;
+	route_writer_because(r->writer, HISTORY_UNREGISTERED, source, STR_NONE);
 	arena_init(&arena, NULL, 0);
 	log_at(LOG_LEVEL_DEBUG, "subscriber", "unregister-route", "message=%.*s",
 	       STR_ARG(str_sub(payload, 0, 1024)));

@@ -12,11 +12,11 @@
 
 enum view {
 	VIEW_SUMMARY, VIEW_ROUTES, VIEW_TABLE, VIEW_PROCESSES, VIEW_COUNTERS, VIEW_EXPLAIN, VIEW_CHECK,
-	VIEW_WATCH,
+	VIEW_WATCH, VIEW_HISTORY,
 };
 
 struct options {
-	const char *instance, *url;
+	const char *instance, *argument;
 	enum view view;
 	bool as_json, is_view_given;
 	struct dump_watch watch;
@@ -35,6 +35,8 @@ static const char usage[] =
 	"  --processes          master, registrar, workers, tools; with --json as JSON\n"
 	"  --counters           counters and facts; with --json as JSON\n"
 	"  --explain URL        where a request for URL would go, and why\n"
+	"  --history HOST       the last changes of HOST, its paths and the wildcards that\n"
+	"                       could serve it: what, when, which NATS server, why\n"
 	"  --check              verify every block; exit 2 if there are faults\n"
 	"  --watch              refresh like top; q ends it\n"
 	"      --interval TIME  between refreshes (default: 1s)\n"
@@ -53,6 +55,7 @@ static const struct option long_options[] = {
 	{ "processes", no_argument,       NULL, OPTION_VIEW + VIEW_PROCESSES },
 	{ "counters",  no_argument,       NULL, OPTION_VIEW + VIEW_COUNTERS },
 	{ "explain",   required_argument, NULL, OPTION_VIEW + VIEW_EXPLAIN },
+	{ "history",   required_argument, NULL, OPTION_VIEW + VIEW_HISTORY },
 	{ "check",     no_argument,       NULL, OPTION_VIEW + VIEW_CHECK },
 	{ "watch",     no_argument,       NULL, OPTION_VIEW + VIEW_WATCH },
 	{ "json",      no_argument,       NULL, OPTION_JSON },
@@ -75,7 +78,7 @@ static bool take_view(struct options *options, enum view view)
 		return complain("one view at a time");
 	options->is_view_given = true;
 	options->view = view;
-	options->url = view == VIEW_EXPLAIN ? optarg : NULL;
+	options->argument = optarg;   /* NULL for a view without one */
 	return true;
 }
 
@@ -136,8 +139,8 @@ static bool parse_options(int argc, char **argv, struct options *options)
 	if (optind < argc)
 		return complain("superfluous argument");
 	if (options->as_json && options->view != VIEW_PROCESSES && options->view != VIEW_COUNTERS &&
-	    options->view != VIEW_ROUTES)
-		return complain("--json goes with --processes and --counters");
+	    options->view != VIEW_ROUTES && options->view != VIEW_HISTORY)
+		return complain("--json goes with --processes, --counters and --history");
 	return true;
 }
 
@@ -153,11 +156,13 @@ static int show(const struct dump *dump, const struct options *options)
 	case VIEW_COUNTERS:
 		return dump_counters(dump);
 	case VIEW_EXPLAIN:
-		return dump_explain(dump, options->url);
+		return dump_explain(dump, options->argument);
 	case VIEW_CHECK:
 		return dump_check(dump);
 	case VIEW_WATCH:
 		return dump_watch(dump, &options->watch);
+	case VIEW_HISTORY:
+		return dump_history(dump, options->argument);
 	case VIEW_SUMMARY:
 		break;
 	}

@@ -252,6 +252,18 @@ void dump_plain(FILE *out, struct str text, int width)
 		putc(' ', out);
 }
 
+void dump_words(FILE *out, struct str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+
+		if (c >= 0x20 && c < 0x7f && c != '\\')
+			putc(c, out);
+		else
+			fprintf(out, "\\x%02x", c);
+	}
+}
+
 const char *dump_duration(uint64_t ms, char out[32])
 {
 	uint64_t s = ms / 1000;

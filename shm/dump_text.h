@@ -23,6 +23,9 @@ bool dump_json_tags(FILE *out, struct str tags);
  * Padded with blanks to `width`. */
 void dump_plain(FILE *out, struct str text, int width);
 
+/* The same for a sentence: blanks stay blanks, an empty text is nothing. */
+void dump_words(FILE *out, struct str text);
+
 /* "250ms", "3.2s", "4m10s", "3h5m", "2d4h". */
 const char *dump_duration(uint64_t ms, char out[32]);
 

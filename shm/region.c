@@ -41,32 +41,38 @@ static uint64_t round_up(uint64_t n, uint64_t unit)
 
 /* --- the table --- */
 
-static uint64_t table_bytes(uint64_t arena_bytes)
+static uint64_t table_bytes(uint64_t arena_bytes, uint64_t history_bytes)
 {
-	return TABLE_HEAD_SPAN + 2 * arena_bytes;
+	return TABLE_HEAD_SPAN + 2 * arena_bytes + history_bytes;
 }
 
-static bool table_is_ours(int fd, uint64_t arena_bytes)
+static bool table_is_ours(int fd, const struct region_spec *spec)
 {
 	struct table_head head;
 	struct stat st;
 
 	return pread(fd, &head, sizeof(head), 0) == sizeof(head) && head.magic == TABLE_MAGIC &&
-	       head.layout == TABLE_LAYOUT && head.arena_bytes == arena_bytes &&
-	       head.size == table_bytes(arena_bytes) && fstat(fd, &st) == 0 &&
+	       head.layout == TABLE_LAYOUT && head.arena_bytes == spec->arena_bytes &&
+	       head.history_bytes == spec->history_bytes &&
+	       head.size == table_bytes(spec->arena_bytes, spec->history_bytes) && fstat(fd, &st) == 0 &&
 	       (uint64_t)st.st_size == head.size;
 }
 
 /* Through pwrite: the master never maps the table. */
-static int table_format(int fd, uint64_t arena_bytes)
+static int table_format(int fd, const struct region_spec *spec)
 {
 	struct table_head head = {
-		.magic = TABLE_MAGIC, .layout = TABLE_LAYOUT, .size = table_bytes(arena_bytes),
-		.arena_bytes = arena_bytes, .created_ms = clock_ms(), .epoch = 1,
+		.magic = TABLE_MAGIC, .layout = TABLE_LAYOUT,
+		.size = table_bytes(spec->arena_bytes, spec->history_bytes),
+		.arena_bytes = spec->arena_bytes, .history_bytes = spec->history_bytes,
+		.created_ms = clock_ms(), .epoch = 1,
 	};
 
 	random_bytes(&head.seed, sizeof(head.seed));
-	if (ftruncate(fd, (off_t)head.size) < 0)
+	if (ftruncate(fd, (off_t)head.size) < 0 ||
+	    (head.history_bytes && fallocate(fd, FALLOC_FL_KEEP_SIZE,
+					     (off_t)(head.size - head.history_bytes),
+					     (off_t)head.history_bytes) < 0))
 		return -errno;
 	if (pwrite(fd, &head, sizeof(head), 0) != sizeof(head))
 		return -ENOSPC;
@@ -254,7 +260,7 @@ static int table_replace(const char *name, const struct region_spec *spec,
 	objects->table_rw = object_open(name, reason);
 	if (objects->table_rw < 0)
 		return objects->table_rw;
-	rc = table_format(objects->table_rw, spec->arena_bytes);
+	rc = table_format(objects->table_rw, spec);
 	return rc ? reason_set(reason, rc, "the table %s: %s", name, strerror(-rc)) : 0;
 }
 
@@ -264,7 +270,7 @@ static int keep_or_replace(const char *table, const char *board, const struct re
 	int rc;
 
 	objects->is_fresh = false;
-	if (table_is_ours(objects->table_rw, spec->arena_bytes) && board_is_ours(objects->board, spec))
+	if (table_is_ours(objects->table_rw, spec) && board_is_ours(objects->board, spec))
 		return clear_dead_slots(objects->board, reason);
 	if (board_is_lived_in(objects->board) || table_has_writer(objects->table_rw))
 		return reason_set(reason, -EBUSY, "the shared memory of instance \"%s\" has another"
@@ -277,13 +283,15 @@ static int keep_or_replace(const char *table, const char *board, const struct re
 static int check_spec(const struct region_spec *spec, struct reason *reason)
 {
 	if (!spec->arena_bytes || spec->arena_bytes % TABLE_HEAD_SPAN ||
-	    table_bytes(spec->arena_bytes) > (uint64_t)UINT32_MAX * REF_UNIT)
+	    table_bytes(spec->arena_bytes, 0) > (uint64_t)UINT32_MAX * REF_UNIT)
 		return reason_set(reason, -EINVAL, "the arena must be a multiple of 2 MiB below 32 GiB");
 	if (!spec->worker_slots || spec->worker_slots > BOARD_SLOTS_MAX - SLOT_WORKER)
 		return reason_set(reason, -EINVAL, "worker slots must be 1 to %u",
 				  BOARD_SLOTS_MAX - SLOT_WORKER);
 	if (spec->log_ring_bytes < BOARD_PAGE || spec->log_ring_bytes & (spec->log_ring_bytes - 1))
 		return reason_set(reason, -EINVAL, "a log ring must be a power of two of 4096 or more");
+	if (spec->history_bytes % BOARD_PAGE || spec->history_bytes > 1ull << 40)
+		return reason_set(reason, -EINVAL, "the history must be a multiple of 4096");
 	return 0;
 }
 
@@ -361,7 +369,9 @@ static int check_table(const struct table *table, struct reason *reason)
 		return reason_set(reason, -EINVAL, "the route table has layout %llu, this program %u",
 				  (unsigned long long)head->layout, TABLE_LAYOUT);
 	if (head->size != table->size || head->arena_bytes % TABLE_HEAD_SPAN ||
-	    head->arena_bytes > table->size || table_bytes(head->arena_bytes) != table->size)
+	    head->arena_bytes > table->size || head->history_bytes > table->size ||
+	    head->history_bytes % BOARD_PAGE ||
+	    table_bytes(head->arena_bytes, head->history_bytes) != table->size)
 		return reason_set(reason, -EINVAL, "the route table's size does not fit its head");
 	return 0;
 }

@@ -23,7 +23,7 @@
 #include "route_hash.h"
 
 #define TABLE_MAGIC  0x656c626174657957u      /* "Wyetable" */
-#define TABLE_LAYOUT 1u
+#define TABLE_LAYOUT 2u
 
 /* What the arena is that the root does not point into. */
 enum spare { SPARE_CLEAN, SPARE_FILLING, SPARE_DRAINING };
@@ -32,7 +32,8 @@ struct table_head {
 	uint64_t magic, layout, size, arena_bytes;
 	struct route_hash_seed seed;
 	uint64_t created_ms;          /* clock_ms(): tick 0 */
-	uint64_t unused_line0[9];
+	uint64_t history_bytes;       /* behind both arenas (history_layout.h) */
+	uint64_t unused_line0[8];
 	uint64_t epoch;               /* changes: the grace-period counter, from 1 */
 	uint64_t unused_line1[15];
 	uint64_t root;                /* changes: index reference << 8 | log2 slots; 0 nothing yet */

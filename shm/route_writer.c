@@ -42,6 +42,8 @@ int route_writer_open(struct table *table, struct board *board, struct route_wri
 	w->board = board;
 	w->head = head;
 	w->hash_key = (struct hash_key){ head->seed.a, head->seed.b };
+	w->history = history_open(table);
+	w->cause.source = HISTORY_NO_SOURCE;
 	w->epoch = epoch_create(&head->epoch, board, block_free, w);
 	word_publish(&head->generation, head->generation + 1);
 	w->next_serial = head->generation << 40 | 1;
@@ -64,6 +66,7 @@ void route_writer_close(struct route_writer *w)
 		return;
 	space_fini(&w->space);
 	epoch_destroy(w->epoch);
+	history_close(w->history);
 	free(w->row_queue.rows);
 	free(w->free_ids);
 	free(w);
@@ -72,6 +75,58 @@ void route_writer_close(struct route_writer *w)
 void route_writer_keep_empty(struct route_writer *w, uint32_t ticks)
 {
 	w->keep_empty_ticks = ticks;
+}
+
+/* --- history --- */
+
+void route_writer_because(struct route_writer *w, enum history_what what, unsigned source,
+			  struct str why)
+{
+	w->cause = (struct history_cause){ what, source, why };
+}
+
+struct history *route_writer_history(struct route_writer *w)
+{
+	return w->history;
+}
+
+static void note(struct route_writer *w, enum history_what what, struct str key,
+		 const struct inst *inst)
+{
+	struct history_change change = {
+		.what = what, .source = w->cause.source, .why = w->cause.why, .key = key,
+		.host = inst_text(inst, INST_TEXT_host), .port = inst->port,
+		.app_id = inst_text(inst, INST_TEXT_app_id),
+	};
+
+	history_note(w->history, &change);
+}
+
+static void note_put(struct route_writer *w, int result, struct str key, const struct inst *inst)
+{
+	bool is_plain = w->cause.what == HISTORY_REGISTERED;
+
+	note(w, !is_plain ? w->cause.what : result == WRITE_ADDED ? HISTORY_REGISTERED :
+	     HISTORY_UPDATED, key, inst);
+}
+
+static void note_refused(struct route_writer *w, const struct route_key *key,
+			 const struct endpoint *e, struct str why)
+{
+	struct history_change change = {
+		.what = HISTORY_REFUSED, .source = w->cause.source, .why = why, .key = key->text,
+		.host = e->host, .port = e->port, .app_id = e->app_id,
+	};
+
+	history_note(w->history, &change);
+}
+
+static void note_removed(struct route_writer *w, const struct route *route, unsigned i)
+{
+	bool is_plain = w->cause.what == HISTORY_REGISTERED;
+
+	note(w, is_plain ? HISTORY_REMOVED : w->cause.what, route_text(route),
+	     shm_get(w->table, entry_ref(route->entries[i]), sizeof(struct inst)));
 }
 
 /* --- routes in the index --- */
@@ -199,6 +254,7 @@ static bool entry_remove(struct route_writer *w, struct route *route, uint64_t a
 	uint64_t since = w->now_tick ? w->now_tick : 1;
 	bool is_last = route_live_entries(route) == 1;
 
+	note_removed(w, route, i);
 	w->space.entries--;
 	if (is_last && !w->keep_empty_ticks) {
 		pool_drop(w, route, at);
@@ -346,13 +402,18 @@ static int entry_put(struct route_writer *w, const struct route_key *key,
 		ref_t old = entry_ref(route->entries[i]);
 
 		word_publish(&route->entries[i], word);
+		if (old != inst)
+			note_put(w, WRITE_UPDATED, key->text, block);
 		inst_detach(w, old);
 		return WRITE_UPDATED;
 	}
 	*is_new_route = !route;
 	rc = route ? pool_append(w, route, at, word, is_new_route) : pool_create(w, key, where, word);
-	w->space.entries += !rc;
-	return rc ? rc : WRITE_ADDED;
+	if (rc)
+		return rc;
+	w->space.entries++;
+	note_put(w, WRITE_ADDED, key->text, block);
+	return WRITE_ADDED;
 }
 
 int route_writer_add(struct route_writer *w, const struct route_key *key,
@@ -364,8 +425,10 @@ int route_writer_add(struct route_writer *w, const struct route_key *key,
 	int rc;
 
 	*is_new_route = false;
-	if (!draft_describe(w, endpoint))
+	if (!draft_describe(w, endpoint)) {
+		note_refused(w, key, endpoint, STR("too large for the table"));
 		return -EMSGSIZE;
+	}
 	where.hash = route_key_hash(&w->head->seed, where.host,
 				    str_sub(key->text, key->host_len, STR_REST));
 	inst = inst_attach(w);
@@ -373,6 +436,7 @@ int route_writer_add(struct route_writer *w, const struct route_key *key,
 	if (rc < 0) {
 		*is_new_route = false;
 		w->was_full = true;
+		note_refused(w, key, endpoint, STR("the table is full"));
 		if (inst)
 			inst_detach(w, inst);
 		return rc;
@@ -454,6 +518,26 @@ static void view_entry(const struct route_writer *w, const struct route *route, 
 	};
 }
 
+/* True: the pool went with it.  Silence is why, unless the visitor said otherwise. */
+static bool sweep_out(struct route_writer *w, const struct sweep *sweep, struct route *route,
+		      uint64_t at, unsigned i)
+{
+	uint32_t seen = entry_tick(route->entries[i]);
+	char why[40] = "silent for ";
+	size_t len = strlen(why);
+	bool is_gone;
+
+	if (w->cause.what == HISTORY_REGISTERED) {
+		len += u64_format((sweep->now_tick > seen ? sweep->now_tick - seen : 0) / 10, why + len);
+		why[len++] = ' ';
+		why[len++] = 's';
+		route_writer_because(w, HISTORY_EXPIRED, HISTORY_NO_SOURCE, (struct str){ why, len });
+	}
+	is_gone = entry_remove(w, route, at, i);
+	w->cause.why = STR_NONE;
+	return is_gone;
+}
+
 static void sweep_pool(struct route_writer *w, struct sweep *sweep, struct route *route, uint64_t at)
 {
 	uint32_t since = state_empty_since(route->state);
@@ -469,6 +553,7 @@ static void sweep_pool(struct route_writer *w, struct sweep *sweep, struct route
 		if (!route->entries[i])
 			continue;
 		view_entry(w, route, i, &view);
+		route_writer_because(w, HISTORY_REGISTERED, HISTORY_NO_SOURCE, STR_NONE);
 		switch (sweep->visit(sweep->context, &view)) {
 		case ENTRY_KEEP:
 			break;
@@ -478,7 +563,7 @@ static void sweep_pool(struct route_writer *w, struct sweep *sweep, struct route
 			break;
 		case ENTRY_REMOVE:
 			sweep->removed++;
-			if (entry_remove(w, route, at, i))
+			if (sweep_out(w, sweep, route, at, i))
 				return;
 			break;
 		}

@@ -11,6 +11,7 @@
 
 #include "board.h"
 #include "endpoint.h"
+#include "history_writer.h"
 #include "region.h"
 #include "route_key.h"
 
@@ -92,6 +93,17 @@ bool route_writer_endpoint(const struct route_writer *writer, uint32_t row, uint
  * entry that is the only one of its pool. */
 unsigned route_writer_remove_serial(struct route_writer *writer, uint32_t row, uint64_t serial,
 				    bool keep_last);
+
+/* What the history is to say of the changes that follow, until it is called again:
+ * which server brought them and why.  `what` is how a change is called that is not
+ * simply a registration: HISTORY_LOADED for an added endpoint, HISTORY_UNREGISTERED
+ * and so on for one that goes; HISTORY_REGISTERED otherwise.  What a sweep removes
+ * is HISTORY_EXPIRED unless its visitor says otherwise.  `why` is borrowed. */
+void route_writer_because(struct route_writer *writer, enum history_what what, unsigned source,
+			  struct str why);
+
+/* For what happens to an endpoint without a change of the table. */
+struct history *route_writer_history(struct route_writer *writer);
 
 /* Housekeeping after each batch of messages: grace periods, row recycling,
  * compaction when worthwhile, facts on the board. */

@@ -32,7 +32,8 @@ RESTRICTED = {
     r"openssl/.*": re.compile(r"worker/net/.*"),
     r"ares\.h": re.compile(r"worker/net/resolver\.c"),
     r"(.*/)?route_writer\.h": re.compile(r"(registrar|shm)/.*"),
-    r"(.*/)?route_layout\.h": re.compile(r"shm/.*"),
+    r"(.*/)?history_writer\.h": re.compile(r"(registrar|shm)/.*"),
+    r"(.*/)?(route|history)_layout\.h": re.compile(r"shm/.*"),
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 
