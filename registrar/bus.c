@@ -22,7 +22,7 @@
 #define BACKOFF_MOST_MS 5000
 
 static const char *const subjects[BUS_SUBJECTS] = {
-	"router.register", "router.unregister", "router.greet",
+	"router.register", "router.unregister", "router.greet", "_r.digest",
 };
 
 struct queued {
@@ -79,7 +79,7 @@ static void on_message(natsConnection *nc, natsSubscription *sub, natsMsg *messa
 
 	(void)nc;
 	(void)sub;
-	while (subject < BUS_GREET && strcmp(name, subjects[subject]) != 0)
+	while (subject < BUS_SUBJECTS - 1 && strcmp(name, subjects[subject]) != 0)
 		subject++;
 	q = copy_message(subject, message);
 	natsMsg_Destroy(message);
@@ -216,18 +216,24 @@ static natsStatus build_connection(struct bus *bus)
 	return subscribe(bus);
 }
 
-/* Without user and password. */
-static void log_connection(struct bus *bus, const char *event)
+/* Of the server that is connected, without user and password. */
+static struct str shown_url(struct bus *bus, char url[512])
 {
-	char url[512] = "";
 	struct str shown;
 	ssize_t at;
 
-	natsConnection_GetConnectedUrl(bus->connection, url, sizeof(url));
+	url[0] = '\0';
+	natsConnection_GetConnectedUrl(bus->connection, url, 512);
 	shown = str_of(url);
 	at = str_find_char(shown, '@');
-	if (at >= 0)
-		shown = str_sub(shown, (size_t)at + 1, STR_REST);
+	return at >= 0 ? str_sub(shown, (size_t)at + 1, STR_REST) : shown;
+}
+
+static void log_connection(struct bus *bus, const char *event)
+{
+	char url[512];
+	struct str shown = shown_url(bus, url);
+
 	log_at(LOG_LEVEL_INFO, "nats", event, "host=%.*s", STR_ARG(shown));
 }
 
@@ -358,6 +364,29 @@ void bus_greet(struct bus *bus, struct str reply)
 	if (bus->connection) {
 		natsConnection_PublishString(bus->connection, subject, bus->greeting);
 	}
+	pthread_mutex_unlock(&bus->lock);
+}
+
+void bus_publish(struct bus *bus, const char *subject, struct str bytes)
+{
+	pthread_mutex_lock(&bus->lock);
+	if (bus->connection && atomic_load(&bus->is_connected))
+		natsConnection_Publish(bus->connection, subject, bytes.p, (int)bytes.len);
+	pthread_mutex_unlock(&bus->lock);
+}
+
+void bus_source_name(struct bus *bus, unsigned source, char *out, size_t cap)
+{
+	char url[512];
+	struct str shown = STR_NONE;
+
+	(void)source;                 /* one connection: the server that it leads to now */
+	pthread_mutex_lock(&bus->lock);
+	if (bus->connection)
+		shown = shown_url(bus, url);
+	if (str_has_prefix(shown, STR("nats://")) || str_has_prefix(shown, STR("tls://")))
+		shown = str_sub(shown, (size_t)str_find(shown, STR("://")) + 3, STR_REST);
+	str_copy_z(shown, out, cap);
 	pthread_mutex_unlock(&bus->lock);
 }
 

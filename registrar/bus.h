@@ -10,7 +10,7 @@
 
 struct bus;
 
-enum bus_subject { BUS_REGISTER, BUS_UNREGISTER, BUS_GREET, BUS_SUBJECTS };
+enum bus_subject { BUS_REGISTER, BUS_UNREGISTER, BUS_GREET, BUS_DIGEST, BUS_SUBJECTS };
 
 struct bus_message {
 	enum bus_subject subject;
@@ -36,6 +36,12 @@ void bus_free(struct bus *bus, struct bus_message *message);
 
 /* Answers a greet. */
 void bus_greet(struct bus *bus, struct str reply);
+
+/* Publishes, if there is a connection; never waits for one. */
+void bus_publish(struct bus *bus, const char *subject, struct str bytes);
+
+/* What server `source` is called now, without user and password; "": unknown. */
+void bus_source_name(struct bus *bus, unsigned source, char *out, size_t cap);
 
 /* Totals since bus_open(). */
 uint64_t bus_dropped(const struct bus *bus);

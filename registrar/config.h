@@ -18,6 +18,7 @@ struct nats_settings {
 struct registrar_settings {
 	uint64_t minimum_register_interval_ms, droplet_stale_threshold_ms, prune_interval_ms;
 	uint64_t empty_pool_timeout_ms, index, prune_alarm_apps;
+	uint64_t digest_interval_ms, divergence_routes, divergence_permille, divergence_cycles;
 	bool suspend_pruning_if_nats_unavailable;
 	struct texts isolation_segments;
 	int sharding;                 /* enum sharding */

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "registrar/bus.h"
+#include "registrar/digest.h"
 #include "registrar/greeting.h"
 #include "registrar/prune.h"
 #include "registrar/registry.h"
@@ -32,6 +33,7 @@ struct registrar {
 	struct registry *registry;
 	struct sources sources;
 	struct prune prune;
+	struct digest *digest;
 	struct bus *bus;
 	uint64_t *counters;
 	uint64_t next_tick_ms, dropped, reconnects;
@@ -67,6 +69,8 @@ static int attach(struct registrar *r, struct reason *reason)
 				   .sources = &r->sources, .writer = r->writer,
 				   .board = r->board, .counters = r->counters,
 				   .failed_limit = { .per_second = 10 } };
+	r->digest = digest_create(&r->config->settings, r->config->instance.name, r->board,
+				  route_writer_digest(r->writer));
 	greeting_make(&r->config->settings, r->greeting);
 	return bus_open(&r->config->nats, r->greeting, &r->bus, reason);
 }
@@ -77,9 +81,22 @@ static void handle(struct registrar *r, const struct bus_message *message, uint3
 		registry_register(r->registry, message->source, message->payload, tick);
 	} else if (message->subject == BUS_UNREGISTER) {
 		registry_unregister(r->registry, message->source, message->payload, tick);
+	} else if (message->subject == BUS_DIGEST) {
+		digest_receive(r->digest, message->payload, clock_ms());
 	} else {
 		bus_greet(r->bus, message->reply);
 		counter_add(r->counters, COUNTER_greetings_answered, 1);
+	}
+}
+
+/* So that the history can say who brought a change. */
+static void name_sources(struct registrar *r)
+{
+	char name[HISTORY_SERVER_NAME];
+
+	for (unsigned i = 0; i < r->sources.count; i++) {
+		bus_source_name(r->bus, i, name, sizeof(name));
+		history_name_source(route_writer_history(r->writer), i, str_of(name));
 	}
 }
 
@@ -90,6 +107,7 @@ static bool take_messages(struct registrar *r)
 	struct bus_message *message;
 
 	bus_acknowledge(r->bus);
+	name_sources(r);
 	for (unsigned i = 0; i < BATCH; i++) {
 		message = bus_next(r->bus);
 		if (!message)
@@ -131,6 +149,14 @@ static void publish_facts(struct registrar *r, uint64_t now)
 	board_slot_beat(r->board, SLOT_REGISTRAR, now);
 }
 
+static void publish_digest(struct registrar *r, uint64_t now)
+{
+	unsigned char message[DIGEST_MESSAGE_BYTES];
+
+	if (digest_tick(r->digest, now, message))
+		bus_publish(r->bus, DIGEST_SUBJECT, (struct str){ (char *)message, sizeof(message) });
+}
+
 static void on_tick(struct registrar *r)
 {
 	uint64_t now = clock_ms();
@@ -142,6 +168,7 @@ static void on_tick(struct registrar *r)
 	source_note_connected(&r->sources, 0, bus_is_connected(r->bus), tick);
 	prune_tick(&r->prune, tick);
 	route_writer_tick(r->writer, now);
+	publish_digest(r, now);
 	publish_facts(r, now);
 }
 
@@ -199,6 +226,7 @@ int registrar_run(const struct registrar_config *config, struct reason *reason)
 	log_at(LOG_LEVEL_INFO, "subscriber", "exited", LOG_NO_DATA);
 	bus_close(r.bus);
 	registry_destroy(r.registry);
+	digest_destroy(r.digest);
 	route_writer_close(r.writer);
 	table_unmap(r.table);
 	board_unmap(r.board);

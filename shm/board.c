@@ -184,6 +184,10 @@ const char *fact_name(enum fact fact)
 		[FACT_DEFERRED_BYTES]       = "deferred_bytes",
 		[FACT_PRUNE_SUSPENDED]      = "prune_suspended",
 		[FACT_FEED_LOST_MS]         = "feed_lost_ms",
+		[FACT_DIGEST_ROUTERS]       = "digest_routers",
+		[FACT_ROUTERS_DIVERGING]    = "routers_diverging",
+		[FACT_TABLE_DIVERGENCE]     = "table_divergence",
+		[FACT_TABLE_DIVERGENCE_PPM] = "table_divergence_ppm",
 	};
 
 	return (unsigned)fact < FACT_COUNT ? names[fact] : "unknown";

@@ -75,6 +75,10 @@ enum fact {
 	FACT_PRUNE_SUSPENDED,         /* 0 or 1; registrar */
 	FACT_FEED_LOST_MS,            /* clock_ms() since when no NATS server can be trusted; 0:
 	                                 one can; registrar */
+	FACT_DIGEST_ROUTERS,          /* other routers whose tables are compared; registrar */
+	FACT_ROUTERS_DIVERGING,       /* of them: hold other routes for too long; registrar */
+	FACT_TABLE_DIVERGENCE,        /* routes by which the most different one differs; registrar */
+	FACT_TABLE_DIVERGENCE_PPM,    /* the same in millionths of the table; registrar */
 	FACT_COUNT,
 };
 enum health { HEALTH_INITIALIZING, HEALTH_HEALTHY, HEALTH_DEGRADED };

@@ -12,7 +12,7 @@
 
 enum view {
 	VIEW_SUMMARY, VIEW_ROUTES, VIEW_TABLE, VIEW_PROCESSES, VIEW_COUNTERS, VIEW_EXPLAIN, VIEW_CHECK,
-	VIEW_WATCH, VIEW_HISTORY,
+	VIEW_WATCH, VIEW_HISTORY, VIEW_DIGEST, VIEW_DIGEST_DIFF, VIEW_BUCKET,
 };
 
 struct options {
@@ -37,6 +37,11 @@ static const char usage[] =
 	"  --explain URL        where a request for URL would go, and why\n"
 	"  --history HOST       the last changes of HOST, its paths and the wildcards that\n"
 	"                       could serve it: what, when, which NATS server, why\n"
+	"  --digest             how many routes, and their hash, in each of 256 buckets\n"
+	"  --digest-diff OTHER  which buckets differ from those of instance OTHER, or of a\n"
+	"                       file (a name with a '/') that --digest wrote elsewhere;\n"
+	"                       exit 2 if any does\n"
+	"  --bucket N           the routes of a bucket\n"
 	"  --check              verify every block; exit 2 if there are faults\n"
 	"  --watch              refresh like top; q ends it\n"
 	"      --interval TIME  between refreshes (default: 1s)\n"
@@ -44,7 +49,7 @@ static const char usage[] =
 	"  -V, --version        print the version\n"
 	"\n"
 	"Exit status: 0 done; 1 refused (no such instance, damaged or foreign memory,\n"
-	"wrong options); 2 --check found faults.\n";
+	"wrong options); 2 --check found faults, --digest-diff a difference.\n";
 
 enum { OPTION_JSON = 256, OPTION_INTERVAL, OPTION_COUNT, OPTION_VIEW };
 
@@ -56,6 +61,9 @@ static const struct option long_options[] = {
 	{ "counters",  no_argument,       NULL, OPTION_VIEW + VIEW_COUNTERS },
 	{ "explain",   required_argument, NULL, OPTION_VIEW + VIEW_EXPLAIN },
 	{ "history",   required_argument, NULL, OPTION_VIEW + VIEW_HISTORY },
+	{ "digest",    no_argument,       NULL, OPTION_VIEW + VIEW_DIGEST },
+	{ "digest-diff", required_argument, NULL, OPTION_VIEW + VIEW_DIGEST_DIFF },
+	{ "bucket",    required_argument, NULL, OPTION_VIEW + VIEW_BUCKET },
 	{ "check",     no_argument,       NULL, OPTION_VIEW + VIEW_CHECK },
 	{ "watch",     no_argument,       NULL, OPTION_VIEW + VIEW_WATCH },
 	{ "json",      no_argument,       NULL, OPTION_JSON },
@@ -139,8 +147,9 @@ static bool parse_options(int argc, char **argv, struct options *options)
 	if (optind < argc)
 		return complain("superfluous argument");
 	if (options->as_json && options->view != VIEW_PROCESSES && options->view != VIEW_COUNTERS &&
-	    options->view != VIEW_ROUTES && options->view != VIEW_HISTORY)
-		return complain("--json goes with --processes, --counters and --history");
+	    options->view != VIEW_ROUTES && options->view != VIEW_HISTORY &&
+	    options->view != VIEW_DIGEST)
+		return complain("--json goes with --processes, --counters, --history and --digest");
 	return true;
 }
 
@@ -163,6 +172,12 @@ static int show(const struct dump *dump, const struct options *options)
 		return dump_watch(dump, &options->watch);
 	case VIEW_HISTORY:
 		return dump_history(dump, options->argument);
+	case VIEW_DIGEST:
+		return dump_digest(dump);
+	case VIEW_DIGEST_DIFF:
+		return dump_digest_diff(dump, options->argument);
+	case VIEW_BUCKET:
+		return dump_bucket(dump, options->argument);
 	case VIEW_SUMMARY:
 		break;
 	}

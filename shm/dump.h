@@ -16,7 +16,7 @@
 enum {
 	DUMP_OK,
 	DUMP_REFUSED = 1,             /* no such instance, damaged, foreign, or a wrong option */
-	DUMP_FAULTS = 2,              /* --check found faults */
+	DUMP_FAULTS = 2,              /* --check found faults, --digest-diff a difference */
 };
 
 struct dump {
@@ -73,6 +73,9 @@ int dump_explain(const struct dump *dump, const char *url);
 int dump_processes(const struct dump *dump);
 int dump_counters(const struct dump *dump);
 int dump_history(const struct dump *dump, const char *host);
+int dump_digest(const struct dump *dump);
+int dump_digest_diff(const struct dump *dump, const char *other);
+int dump_bucket(const struct dump *dump, const char *bucket);
 int dump_summary(const struct dump *dump);
 int dump_check(const struct dump *dump);
 

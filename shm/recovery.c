@@ -86,6 +86,7 @@ static void copy_entries(struct copy *copy, const struct route *from, struct rou
 
 	for (unsigned i = 0; i < from->capacity; i++) {
 		uint64_t entry = from->entries[i];
+		struct digest_entry counted;
 		const struct inst *inst;
 		struct str tags;
 		ref_t ref = REF_NONE;
@@ -97,10 +98,13 @@ static void copy_entries(struct copy *copy, const struct route *from, struct rou
 			draft_copy(copy->writer, inst, tags);
 			ref = inst_attach(copy->writer);
 		}
-		if (ref)
-			to->entries[n++] = entry_word(entry_tick(entry), ref);
-		else
+		if (!ref) {
 			copy->found->damaged++;
+			continue;
+		}
+		to->entries[n++] = entry_word(entry_tick(entry), ref);
+		counted = digest_entry_of(route_text(to), inst);
+		route_digest_add(&copy->writer->space.digest, &counted);
 	}
 	copy->writer->space.entries += n;
 	copy->found->endpoints += n;
@@ -135,9 +139,14 @@ static struct route *host_record(struct route_writer *w, const struct route *fro
 static void pool_discard(struct route_writer *w, const struct route *route)
 {
 	for (unsigned i = 0; i < route->capacity; i++) {
+		struct digest_entry counted;
+		ref_t inst = entry_ref(route->entries[i]);
+
 		if (!route->entries[i])
 			continue;
-		inst_detach(w, entry_ref(route->entries[i]));
+		counted = digest_entry_of(route_text(route), shm_get(w->table, inst, sizeof(struct inst)));
+		route_digest_remove(&w->space.digest, &counted);
+		inst_detach(w, inst);
 		w->space.entries--;
 	}
 	route_id_release(w, route->id);

@@ -21,7 +21,7 @@ struct region_spec {
 	uint64_t arena_bytes;         /* one of the two arenas; a multiple of 2 MiB */
 	unsigned worker_slots;        /* most workers alive at once, all generations together */
 	uint32_t log_ring_bytes;      /* per worker, a power of two; access-log lines in flight */
-	uint64_t history_bytes;       /* the last changes of every host (history.h); whole pages; 0 none */
+	uint64_t history_bytes;       /* last changes (history.h), whole pages of 4096; 0: none */
 };
 
 /* Descriptors of the master; it never maps the table. */

@@ -77,7 +77,7 @@ void route_writer_keep_empty(struct route_writer *w, uint32_t ticks)
 	w->keep_empty_ticks = ticks;
 }
 
-/* --- history --- */
+/* --- history and digest --- */
 
 void route_writer_because(struct route_writer *w, enum history_what what, unsigned source,
 			  struct str why)
@@ -102,10 +102,28 @@ static void note(struct route_writer *w, enum history_what what, struct str key,
 	history_note(w->history, &change);
 }
 
-static void note_put(struct route_writer *w, int result, struct str key, const struct inst *inst)
+const struct route_digest *route_writer_digest(const struct route_writer *w)
+{
+	return &w->space.digest;
+}
+
+static void digest_put(struct route_writer *w, struct str key, ref_t old, const struct inst *inst)
+{
+	struct digest_entry entry = digest_entry_of(key, inst);
+
+	route_digest_add(&w->space.digest, &entry);
+	if (!old)
+		return;
+	entry = digest_entry_of(key, shm_get(w->table, old, sizeof(struct inst)));
+	route_digest_remove(&w->space.digest, &entry);
+}
+
+static void note_put(struct route_writer *w, int result, struct str key, ref_t old,
+		     const struct inst *inst)
 {
 	bool is_plain = w->cause.what == HISTORY_REGISTERED;
 
+	digest_put(w, key, old, inst);
 	note(w, !is_plain ? w->cause.what : result == WRITE_ADDED ? HISTORY_REGISTERED :
 	     HISTORY_UPDATED, key, inst);
 }
@@ -123,10 +141,12 @@ static void note_refused(struct route_writer *w, const struct route_key *key,
 
 static void note_removed(struct route_writer *w, const struct route *route, unsigned i)
 {
+	const struct inst *inst = shm_get(w->table, entry_ref(route->entries[i]), sizeof(*inst));
 	bool is_plain = w->cause.what == HISTORY_REGISTERED;
+	struct digest_entry entry = digest_entry_of(route_text(route), inst);
 
-	note(w, is_plain ? HISTORY_REMOVED : w->cause.what, route_text(route),
-	     shm_get(w->table, entry_ref(route->entries[i]), sizeof(struct inst)));
+	route_digest_remove(&w->space.digest, &entry);
+	note(w, is_plain ? HISTORY_REMOVED : w->cause.what, route_text(route), inst);
 }
 
 /* --- routes in the index --- */
@@ -403,7 +423,7 @@ static int entry_put(struct route_writer *w, const struct route_key *key,
 
 		word_publish(&route->entries[i], word);
 		if (old != inst)
-			note_put(w, WRITE_UPDATED, key->text, block);
+			note_put(w, WRITE_UPDATED, key->text, old, block);
 		inst_detach(w, old);
 		return WRITE_UPDATED;
 	}
@@ -412,7 +432,7 @@ static int entry_put(struct route_writer *w, const struct route_key *key,
 	if (rc)
 		return rc;
 	w->space.entries++;
-	note_put(w, WRITE_ADDED, key->text, block);
+	note_put(w, WRITE_ADDED, key->text, REF_NONE, block);
 	return WRITE_ADDED;
 }
 

@@ -13,6 +13,7 @@
 #include "endpoint.h"
 #include "history_writer.h"
 #include "region.h"
+#include "route_digest.h"
 #include "route_key.h"
 
 struct route_writer;
@@ -104,6 +105,9 @@ void route_writer_because(struct route_writer *writer, enum history_what what, u
 
 /* For what happens to an endpoint without a change of the table. */
 struct history *route_writer_history(struct route_writer *writer);
+
+/* The digest of what the table holds now; stays at its place. */
+const struct route_digest *route_writer_digest(const struct route_writer *writer);
 
 /* Housekeeping after each batch of messages: grace periods, row recycling,
  * compaction when worthwhile, facts on the board. */

@@ -13,6 +13,7 @@
 #include "board_layout.h"
 #include "epoch.h"
 #include "intern.h"
+#include "route_digest.h"
 #include "route_layout.h"
 #include "route_writer.h"
 
@@ -29,6 +30,7 @@ struct space {
 	ref_t *row_insts;             /* owned: newest inst of each row, REF_NONE: row is free */
 	uint64_t row_insts_room;
 	bool is_published;
+	struct route_digest digest;   /* of its entries */
 };
 
 /* Rows that no block names any more, oldest first. */
@@ -121,6 +123,15 @@ static inline ref_t ref_of(const struct route_writer *w, const void *block)
 static inline struct str route_text(const struct route *route)
 {
 	return (struct str){ route_key_bytes(route), route->key_len };
+}
+
+/* What the digest counts: an entry of a route. */
+static inline struct digest_entry digest_entry_of(struct str key, const struct inst *inst)
+{
+	return (struct digest_entry){
+		.key = key, .host = inst_text(inst, INST_TEXT_host), .port = inst->port,
+		.app_id = inst_text(inst, INST_TEXT_app_id),
+	};
 }
 
 unsigned route_live_entries(const struct route *route);

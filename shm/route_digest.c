@@ -1,0 +1,79 @@
+/*
+ * shm/route_digest.c - sums of hashes by bucket, and how much two of them differ.
+ */
+#include "route_digest.h"
+
+#include "base/hash.h"
+
+/* Part of the meaning of a digest: a change makes routers of both kinds differ in
+ * everything. */
+static const struct hash_key key_of_keys = { 0x57796544u, 1 }, key_of_rest = { 0x57796544u, 2 };
+
+unsigned digest_bucket(struct str key)
+{
+	return (unsigned)(hash_str(&key_of_keys, key) >> 56);
+}
+
+static uint64_t hash_entry(const struct digest_entry *e, unsigned *bucket)
+{
+	uint64_t parts[4] = {
+		hash_str(&key_of_keys, e->key), hash_str(&key_of_rest, e->host),
+		hash_str(&key_of_rest, e->app_id), e->port,
+	};
+
+	*bucket = (unsigned)(parts[0] >> 56);
+	return hash_bytes(&key_of_rest, parts, sizeof(parts));
+}
+
+void route_digest_add(struct route_digest *digest, const struct digest_entry *entry)
+{
+	unsigned bucket;
+	uint64_t hash = hash_entry(entry, &bucket);
+
+	digest->hashes[bucket] += hash;
+	digest->counts[bucket]++;
+}
+
+void route_digest_remove(struct route_digest *digest, const struct digest_entry *entry)
+{
+	unsigned bucket;
+	uint64_t hash = hash_entry(entry, &bucket);
+
+	digest->hashes[bucket] -= hash;
+	digest->counts[bucket]--;
+}
+
+uint64_t route_digest_total(const struct route_digest *digest)
+{
+	uint64_t total = 0;
+
+	for (unsigned i = 0; i < DIGEST_BUCKETS; i++)
+		total += digest->counts[i];
+	return total;
+}
+
+/* How many entries it takes, on average, to hit so many of the buckets. */
+static uint64_t entries_to_hit(unsigned buckets)
+{
+	uint64_t parts = 0;           /* of 1024 */
+
+	for (unsigned i = 0; i < buckets; i++)
+		parts += DIGEST_BUCKETS * 1024u / (DIGEST_BUCKETS - i);
+	return parts / 1024;
+}
+
+void route_digest_compare(const struct route_digest *a, const struct route_digest *b,
+			  struct digest_difference *out)
+{
+	uint64_t by_count = 0, by_buckets;
+
+	*out = (struct digest_difference){ 0 };
+	for (unsigned i = 0; i < DIGEST_BUCKETS; i++) {
+		out->is_different[i] = a->counts[i] != b->counts[i] || a->hashes[i] != b->hashes[i];
+		out->buckets += out->is_different[i];
+		by_count += a->counts[i] > b->counts[i] ? a->counts[i] - b->counts[i] :
+							  b->counts[i] - a->counts[i];
+	}
+	by_buckets = entries_to_hit(out->buckets);
+	out->routes = by_count > by_buckets ? by_count : by_buckets;
+}
