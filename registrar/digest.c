@@ -173,7 +173,8 @@ static void judge(struct digest *d, struct peer *peer, const struct route_digest
 		peer->ppm = 1000000;
 	if (!is_above(d, peer)) {
 		if (peer->is_diverging)
-			say_ended(peer, "holds the same routes as this one again");
+			say_ended(peer, peer->routes ? "holds about the same routes as this one again" :
+				  "holds the same routes as this one again");
 		peer->is_diverging = false;
 		peer->cycles = 0;
 		return;

@@ -41,7 +41,8 @@ static inline unsigned char *history_area(const struct table *table, uint64_t *s
 	const struct table_head *head = table_head(table);
 	uint64_t bytes = head->history_bytes;
 
-	if (bytes < HISTORY_HEAD_BYTES + HISTORY_SET_BYTES || bytes > table->size)
+	if (bytes < HISTORY_HEAD_BYTES + HISTORY_SET_BYTES || bytes > table->size ||
+	    bytes % HISTORY_HEAD_BYTES)
 		return NULL;
 	*sets = (bytes - HISTORY_HEAD_BYTES) / HISTORY_SET_BYTES;
 	return table->base + table->size - bytes;

@@ -69,13 +69,13 @@ struct route_writer {
 	uint64_t drain_tag;
 	bool was_full;                /* something was refused since the last compaction */
 	uint64_t compacted_ms;
-	struct draft draft;           /* scratch */
 	struct history *history;      /* owned */
 	struct history_cause {
 		enum history_what what;
 		unsigned source;
 		struct str why;       /* borrowed until the next one */
 	} cause;
+	struct draft draft;           /* scratch */
 };
 
 /* --- index (route_writer_index.c) --- */
