@@ -113,12 +113,12 @@ static uint8_t put_text(struct history_record *r, unsigned at, struct str text, 
 	return (uint8_t)(at + text.len);
 }
 
-static void describe(const struct history *h, const struct history_change *c,
+static void describe(const struct history *h, const struct history_change *c, uint64_t host_hash,
 		     struct history_record *r)
 {
 	*r = (struct history_record){
 		.number = h->next_number, .wall_ms = clock_wall_ns() / 1000000, .clock_ms = clock_ms(),
-		.host_hash = history_host_hash(h->table, host_of_key(c->key)),
+		.host_hash = host_hash,
 		.what = (uint8_t)c->what, .server = HISTORY_NO_SERVER, .port = c->port,
 		.key_len = (uint16_t)c->key.len,
 	};
@@ -144,19 +144,22 @@ static unsigned host_byte(uint64_t number)
 static unsigned choose_way(const struct history_set *set)
 {
 	uint8_t counts[256] = { 0 };
-	unsigned way = 0;
+	unsigned most = 0, way = 0;
+	uint64_t oldest = UINT64_MAX;
 
 	for (unsigned i = 0; i < HISTORY_WAYS; i++) {
+		unsigned count = ++counts[host_byte(set->numbers[i])];
+
 		if (!set->numbers[i])
 			return i;
-		counts[host_byte(set->numbers[i])]++;
+		most = count > most ? count : most;
 	}
-	for (unsigned i = 1; i < HISTORY_WAYS; i++) {
-		unsigned count = counts[host_byte(set->numbers[i])];
-		unsigned most = counts[host_byte(set->numbers[way])];
+	for (unsigned i = 0; i < HISTORY_WAYS; i++) {
+		bool is_of_most = counts[host_byte(set->numbers[i])] == most;
+		uint64_t number = is_of_most ? set->numbers[i] : UINT64_MAX;
 
-		if (count > most || (count == most && set->numbers[i] < set->numbers[way]))
-			way = i;
+		way = number < oldest ? i : way;
+		oldest = number < oldest ? number : oldest;
 	}
 	return way;
 }
@@ -178,21 +181,30 @@ static unsigned choose_way_of_refusal(const struct history_set *set, uint64_t ho
 	return way;
 }
 
+/* Fetched while the record is put together. */
+static void prefetch(const struct history_set *set)
+{
+	for (unsigned i = 0; i < HISTORY_WAYS; i += 8)
+		__builtin_prefetch(&set->numbers[i], 1);
+}
+
 void history_note(struct history *h, const struct history_change *change)
 {
 	struct history_record record;
+	uint64_t hash;
 	struct history_set *set;
 	unsigned way;
 
 	if (!h->area)
 		return;
-	describe(h, change, &record);
-	set = history_set_at(h->area, record.host_hash % h->sets);
-	way = change->what == HISTORY_REFUSED ? choose_way_of_refusal(set, record.host_hash) :
-						choose_way(set);
+	hash = history_host_hash(h->table, host_of_key(change->key));
+	set = history_set_at(h->area, hash % h->sets);
+	prefetch(set);
+	describe(h, change, hash, &record);
+	way = change->what == HISTORY_REFUSED ? choose_way_of_refusal(set, hash) : choose_way(set);
 	if (way == HISTORY_WAYS)
 		return;
 	word_publish(&set->numbers[way], 0);
 	store_words(set->records[way], &record, HISTORY_RECORD_WORDS);
-	word_publish(&set->numbers[way], h->next_number++ << 8 | record.host_hash >> 56);
+	word_publish(&set->numbers[way], h->next_number++ << 8 | hash >> 56);
 }

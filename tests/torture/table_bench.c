@@ -113,6 +113,7 @@ static void open_table(struct bench *b)
 {
 	struct region_spec spec = {
 		.instance = b->instance, .worker_slots = 8, .log_ring_bytes = 4096,
+		.history_bytes = 8u << 20,
 		.arena_bytes = ((uint64_t)b->routes * 4096 + (64u << 20)) >> 21 << 21,
 	};
 	struct route_recovery recovery;

@@ -379,7 +379,8 @@ int main(int argc, char **argv)
 	};
 	unsigned events = 1000, workers = 3, pause = 8000;
 	struct region_spec spec = { .instance = instance, .arena_bytes = 64u << 20,
-				    .worker_slots = WORKERS_MAX, .log_ring_bytes = 4096 };
+				    .worker_slots = WORKERS_MAX, .log_ring_bytes = 4096,
+				    .history_bytes = 1u << 20 };
 	struct reason reason;
 	int c, rc;
 
