@@ -18,10 +18,11 @@ const char *history_what_name(unsigned what)
 
 uint32_t history_record_sum(const struct history_record *record)
 {
-	struct history_record copy = *record;
+	const size_t behind = offsetof(struct history_record, server_sum);
+	size_t used = offsetof(struct history_record, text) + record->key_end;
 
-	copy.sum = 0;
-	return block_sum(&copy, sizeof(copy));
+	return block_sum(record, offsetof(struct history_record, sum)) ^
+	       block_sum((const char *)record + behind, used - behind);
 }
 
 struct str history_why(const struct history_record *r)
@@ -46,9 +47,9 @@ struct str history_key(const struct history_record *r)
 
 static bool is_sound(const struct history_record *r, uint64_t number)
 {
-	return r->number == number >> 8 && r->sum == history_record_sum(r) &&
-	       r->why_end <= r->app_end && r->app_end <= r->address_end &&
-	       r->address_end <= r->key_end && r->key_end <= HISTORY_TEXT_MAX;
+	return r->number == number >> 8 && r->why_end <= r->app_end &&
+	       r->app_end <= r->address_end && r->address_end <= r->key_end &&
+	       r->key_end <= HISTORY_TEXT_MAX && r->sum == history_record_sum(r);
 }
 
 /* False: free, being written, overwritten meanwhile, or damaged. */

@@ -45,7 +45,7 @@ struct history_record {
 	uint64_t number;              /* ascending over all hosts, from 1 */
 	uint64_t wall_ms, clock_ms;   /* CLOCK_REALTIME, CLOCK_MONOTONIC */
 	uint64_t host_hash;
-	uint32_t sum;                 /* of the record with this word 0 */
+	uint32_t sum;                 /* of the rest of the record, up to the end of its key */
 	uint32_t server_sum;          /* of the server's name; 0: none */
 	uint16_t port, key_len;       /* key_len: before it was clipped */
 	uint8_t what, server;

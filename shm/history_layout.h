@@ -67,6 +67,7 @@ static inline struct str host_of_key(struct str key)
 	return slash < 0 ? key : str_sub(key, 0, (size_t)slash);
 }
 
+/* Over what is used of it; its ends are in order. */
 uint32_t history_record_sum(const struct history_record *record);
 
 #endif

@@ -188,6 +188,11 @@ static void prefetch(const struct history_set *set)
 		__builtin_prefetch(&set->numbers[i], 1);
 }
 
+static size_t words_used(const struct history_record *r)
+{
+	return (offsetof(struct history_record, text) + r->key_end + 7) / 8;
+}
+
 void history_note(struct history *h, const struct history_change *change)
 {
 	struct history_record record;
@@ -205,6 +210,6 @@ void history_note(struct history *h, const struct history_change *change)
 	if (way == HISTORY_WAYS)
 		return;
 	word_publish(&set->numbers[way], 0);
-	store_words(set->records[way], &record, HISTORY_RECORD_WORDS);
+	store_words(set->records[way], &record, words_used(&record));
 	word_publish(&set->numbers[way], h->next_number++ << 8 | hash >> 56);
 }

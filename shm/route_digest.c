@@ -4,6 +4,7 @@
 #include "route_digest.h"
 
 #include "base/hash.h"
+#include "endpoint.h"
 
 /* Part of the meaning of a digest: a change makes routers of both kinds differ in
  * everything. */
@@ -14,15 +15,31 @@ unsigned digest_bucket(struct str key)
 	return (unsigned)(hash_str(&key_of_keys, key) >> 56);
 }
 
+/* What is hashed; the address and the app of an endpoint always fit. */
+struct hashed {
+	uint64_t key, port, host_len;
+	char text[ENDPOINT_TEXT_MAX];
+};
+
+static size_t put(struct hashed *h, size_t at, struct str text)
+{
+	text = str_sub(text, 0, sizeof(h->text) - at);
+	if (text.len)
+		memcpy(h->text + at, text.p, text.len);
+	return at + text.len;
+}
+
 static uint64_t hash_entry(const struct digest_entry *e, unsigned *bucket)
 {
-	uint64_t parts[4] = {
-		hash_str(&key_of_keys, e->key), hash_str(&key_of_rest, e->host),
-		hash_str(&key_of_rest, e->app_id), e->port,
-	};
+	struct hashed h;
+	size_t len;
 
-	*bucket = (unsigned)(parts[0] >> 56);
-	return hash_bytes(&key_of_rest, parts, sizeof(parts));
+	h.key = hash_str(&key_of_keys, e->key);
+	h.port = e->port;
+	h.host_len = len = put(&h, 0, e->host);
+	len = put(&h, len, e->app_id);
+	*bucket = (unsigned)(h.key >> 56);
+	return hash_bytes(&key_of_rest, &h, offsetof(struct hashed, text) + len);
 }
 
 void route_digest_add(struct route_digest *digest, const struct digest_entry *entry)

@@ -109,12 +109,16 @@ const struct route_digest *route_writer_digest(const struct route_writer *w)
 
 static void digest_put(struct route_writer *w, struct str key, ref_t old, const struct inst *inst)
 {
-	struct digest_entry entry = digest_entry_of(key, inst);
+	const struct inst *before = old ? shm_get(w->table, old, sizeof(*before)) : NULL;
+	struct digest_entry entry;
 
+	if (before && str_equal(inst_text(before, INST_TEXT_app_id), inst_text(inst, INST_TEXT_app_id)))
+		return;               /* the address is the same anyway */
+	entry = digest_entry_of(key, inst);
 	route_digest_add(&w->space.digest, &entry);
-	if (!old)
+	if (!before)
 		return;
-	entry = digest_entry_of(key, shm_get(w->table, old, sizeof(struct inst)));
+	entry = digest_entry_of(key, before);
 	route_digest_remove(&w->space.digest, &entry);
 }
 

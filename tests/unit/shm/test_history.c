@@ -249,11 +249,12 @@ static void damaged_bytes_are_no_records(void **state)
 	uint64_t sets = 1;
 	unsigned char *area = history_area(t->rw, &sets);
 	struct history_set *set;
+	size_t used = offsetof(struct history_record, text) + strlen("whyapp10.0.0.1a.example");
 	unsigned seen = 0;
 
 	note(t, HISTORY_REGISTERED, "a.example", "why");
 	set = history_set_at(area, history_host_hash(t->rw, STR("a.example")) % sets);
-	for (unsigned i = 0; i < sizeof(struct history_record); i++) {
+	for (size_t i = 0; i < used; i++) {
 		unsigned char *byte = (unsigned char *)set->records[0] + i;
 
 		*byte ^= 0x41;
