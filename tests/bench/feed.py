@@ -80,7 +80,8 @@ def feed(_backend, aims, options):
     row = {"routes": routes, "seconds_a_million": seconds, "new_us": (loaded - idle) / routes / 1000,
            "refresh_us": statistics.median(repeats), "kib_a_route": memory}
     print(f"\nfeed: {routes} routes over NATS, with texts and tags as route-emitter sends them")
-    print(f"  a million in          {seconds:6.2f} s     {aims.note('feed', 'seconds for a million routes', seconds, 6)}")
+    print(f"  a million in          {seconds:6.2f} s     "
+          f"{aims.note('feed', 'seconds for a million routes', seconds, LOAD_SECONDS)}")
     print(f"  a new route           {row['new_us']:6.2f} us of the registrar's CPU, all threads")
     print(f"  a message that repeats{row['refresh_us']:6.2f} us     "
           f"{aims.note('feed', 'registrar us of a known message', row['refresh_us'], 1)}")
