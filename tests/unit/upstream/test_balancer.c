@@ -20,6 +20,7 @@ struct pool {
 	struct shm_table *table;
 	struct balancer_settings settings;
 	struct balancer balancer;
+	struct wish wish;
 	uint64_t now_ms;
 	struct endpoint endpoint;     /* the last choice */
 	int events;                   /* read end of the event pipe */
@@ -83,7 +84,8 @@ static enum pick pick_again(struct pool *p, const struct tried *tried, unsigned 
 	char buffer[ROUTE_KEY_MAX];
 	struct route_key key = shm_table_key("app.test", buffer);
 
-	return balancer_pick(&p->balancer, &key, tried, attempt, p->now_ms, &p->endpoint);
+	return balancer_pick(&p->balancer, &key, &p->wish, tried, attempt, p->now_ms,
+			     &p->endpoint);
 }
 
 static enum pick pick(struct pool *p)
