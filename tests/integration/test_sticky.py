@@ -111,7 +111,8 @@ def test_the_names_of_sessions_are_configured(serve):
     router, _ = serve(sticky_session_cookie_names=("sid", "other.name"))
     assert {whose(router, cookie("other.name=1", "__VCAP_ID__=i2")) for _ in range(6)} == {"i2"}
     assert len({whose(router, cookie(SESSION, "__VCAP_ID__=i2")) for _ in range(6)}) == 3
-    assert ours(ask(router, target="/?set=Set-Cookie:sid=1")) and not ours(ask(router, target=f"/?set=Set-Cookie:{SESSION}"))
+    assert ours(ask(router, target="/?set=Set-Cookie:sid=1"))
+    assert not ours(ask(router, target=f"/?set=Set-Cookie:{SESSION}"))
 
 
 def test_no_name_means_no_sessions(serve):

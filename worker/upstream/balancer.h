@@ -48,23 +48,24 @@ struct balancer {                     /* everything borrowed; one per worker */
 
 enum pick {
 	PICK_OK,                      /* *out is a copy, counted as one more in flight */
-	PICK_NO_ROUTE,                /* or it has no endpoint of the scope that is asked for */
+	PICK_NO_ROUTE,                /* or it has none of the endpoints that are asked for */
 	PICK_NO_ENDPOINT,             /* the route has none */
 	PICK_OVERLOADED,              /* all are at max_conns */
-	PICK_EXHAUSTED,               /* all were tried; or the one that must be is not there */
+	PICK_EXHAUSTED,               /* all were tried, or the one that must be is not there */
 };
 
 /* `attempt` counts from 1.  A failure of lately is not held against an endpoint
  * that is asked for.  Among several of one app and index the one that was
  * confirmed last is chosen. */
 enum pick balancer_pick(struct balancer *balancer, const struct route_key *key,
-			const struct wish *wish, const struct tried *tried, unsigned attempt, uint64_t now_ms,
-			struct endpoint *out);
+			const struct wish *wish, const struct tried *tried, unsigned attempt,
+			uint64_t now_ms, struct endpoint *out);
 
 /* True if the route has an endpoint besides `serial` that the wish allows, that was
  * not tried and has not failed lately. */
 bool balancer_has_other(struct balancer *balancer, const struct route_key *key,
-			const struct wish *wish, const struct tried *tried, uint64_t serial, uint64_t now_ms);
+			const struct wish *wish, const struct tried *tried, uint64_t serial,
+			uint64_t now_ms);
 
 /* The attempt is over: one less in flight.  Once for every PICK_OK. */
 void balancer_release(struct balancer *balancer, const struct endpoint *endpoint);
