@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from harness.backend import NodeBackend, PythonBackend
+from test_retries import expect_row
 from test_tls import authority, connect, front, make_tls_router, server_context  # noqa: F401
 
 HOST = "app.example"
@@ -168,6 +169,22 @@ def test_a_session_that_begins_on_the_second_attempt_names_that_endpoint(serve):
         assert ours(response) == "__VCAP_ID__=i1; Path=/; HttpOnly"
 
 
+def test_an_answer_that_is_tried_elsewhere_moves_the_session_unless_it_must_stay(serve):
+    def moody(exchange, request):
+        if exchange.backend.name == "i1":
+            return exchange.respond(503, headers=[("Set-Cookie", "JSESSIONID=lost")])
+        instance(exchange, request)
+
+    router, backends = serve(2, moody, worker={"retry": {"on": "gateway-error"}},
+                             sticky_sessions_for_auth_negotiate=True)
+    response = ask(router, cookie(SESSION, "__VCAP_ID__=i1"))
+    assert (response.text, response.all("set-cookie")) == ("i0", ["__VCAP_ID__=i0; Path=/; HttpOnly"])
+    assert len(backends[1].requests) == 1
+    response = ask(router, NEGOTIATE, cookie("__VCAP_ID__=i1"))
+    assert (response.status, ours(response)) == (503, "__VCAP_ID__=i1; Path=/; HttpOnly")
+    assert ask(router, f"X-CF-App-Instance: {APP}:1").status == 503, "there is no other"
+
+
 def test_a_failure_of_lately_does_not_move_a_session(serve):
     state = {"fails": True}
 
@@ -316,9 +333,9 @@ def test_an_authorization_whose_instance_is_gone_fails(serve):
     assert (response.status, response.header("x-cf-routererror"), response.text) == (
         502, "endpoint_failure (No endpoints available)",
         "502 Bad Gateway: Registered endpoint failed to handle the request.\n")
-    assert 'details="UH:no_endpoint_left"' in response.header("proxy-status")
+    expect_row(response, "UH:no_endpoint_left")
     router.wait_for_log("endpoint-missing-but-request-must-be-sticky", **{"requested-endpoint": "gone"})
-    router.wait_for_log("select-endpoint-failed", host=HOST)
+    router.wait_for_log("select-endpoint-failed", host=HOST, error="No endpoints available")
     router.wait_for_access_line('" 502 ', 'x_cf_routererror:"endpoint_failure (No endpoints available)"')
     assert not any(backend.requests for backend in backends)
 
@@ -411,7 +428,7 @@ def test_a_malformed_instance_is_a_400_of_its_own(serve, field, error, counts_wi
         assert response.text == f"400 Bad Request: Invalid {field} Header\n"
         assert response.header("x-cf-routererror") == f"invalid_cf_{error}_instance_header"
         assert response.header("cache-control") == "no-cache, no-store"
-        assert f'details="DPE:bad_{error}_instance"' in response.header("proxy-status")
+        expect_row(response, f"DPE:bad_{error}_instance")
     line = router.wait_for_log(f"invalid-{error}-instance-header",
                                error=f"Incorrect X-CF-{error.upper()}-INSTANCE header : x")
     assert line["log_level"] == 3 and line["data"]["vcap_request_id"]
@@ -435,7 +452,7 @@ def test_an_instance_that_is_not_there_is_a_400(serve, field, text):
         assert response.text == f"400 Bad Request: {text} does not exist for route ('{host}')\n"
         assert response.header("x-cf-routererror") == "unknown_route"
         assert response.header("cache-control") == "no-cache, no-store"
-        assert 'details="NR:no_instance"' in response.header("proxy-status")
+        expect_row(response, "NR:no_instance")
     router.wait_for_access_line("nobody.example", '" 400 ', 'x_cf_routererror:"unknown_route"')
 
 

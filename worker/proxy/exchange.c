@@ -189,7 +189,7 @@ static enum step exhausted(struct exchange *x)
 {
 	if (!x->attempts)
 		log_error("select-endpoint-failed", "host=%.*s error=%s",
-			  STR_ARG(x->request.authority), "no endpoints available");
+			  STR_ARG(x->request.authority), "No endpoints available");
 	return retry_give_up(x, x->failure ? x->failure : FAIL_NO_ENDPOINT);
 }
 

@@ -53,8 +53,8 @@ bool step_want_sticky(struct exchange *x)
 	struct str id = STR_NONE;
 	bool has_session;
 
-	if (!http_head_may_have(&x->request, STR("Cookie")))
-		return true;
+	if (!http_head_may_have(&x->request, STR("Cookie")) || x->is_too_large)
+		return true;          /* what is refused for its size needs no instance */
 	has_session = read_cookies(x, &id);
 	if (!id.len)
 		return true;

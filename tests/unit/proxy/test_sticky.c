@@ -71,6 +71,17 @@ static void a_session_needs_its_cookie_and_the_name_of_its_instance(void **state
 	}
 }
 
+static void a_request_that_is_too_large_sticks_nowhere(void **state)
+{
+	struct exchange_test *t = *state;
+
+	t->settings.max_request_headers = 2;      /* ours among them */
+	assert_false(ask(t, REQUEST("Cookie: sid=s; __VCAP_ID__=i\r\n"))->is_too_large);
+	assert_int_equal(t->x->wish.sticky_id.len, 1);
+	assert_true(ask(t, REQUEST("Cookie: sid=s; __VCAP_ID__=i\r\nA: 1\r\n"))->is_too_large);
+	assert_int_equal(t->x->wish.sticky_id.len, 0);
+}
+
 static void an_authorization_in_progress_must_stick(void **state)
 {
 	static const struct { const char *fields, *id; bool must; } cases[] = {
@@ -356,6 +367,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STICKY(a_session_needs_its_cookie_and_the_name_of_its_instance),
+		STICKY(a_request_that_is_too_large_sticks_nowhere),
 		STICKY(an_authorization_in_progress_must_stick),
 		STICKY(the_cookie_of_a_session_is_followed_by_ours),
 		STICKY(the_first_cookie_of_a_session_is_the_one_that_counts),
