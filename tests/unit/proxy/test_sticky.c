@@ -41,6 +41,8 @@ static void a_session_needs_its_cookie_and_the_name_of_its_instance(void **state
 		{ "Cookie: JSESSIONID; __VCAP_ID__=\"i j\"",          "i j" },
 		{ "Cookie: JSESSIONID=\"\"; __VCAP_ID__=i",           "i" },
 		{ "Cookie: sid=s; __VCAP_ID__=1; __VCAP_ID__=2",      "1" },
+		{ "Cookie: __VCAP_ID__=1; __VCAP_ID__=2; sid=s",      "1" },
+		{ "Cookie: __VCAP_ID__=; __VCAP_ID__=2; sid=s",       "" },
 		{ "Cookie: sid=s; __VCAP_ID__=\"; __VCAP_ID__=2",     "2" },
 		{ "Cookie: sid=s; __VCAP_ID__=a\\; __VCAP_ID__=2",    "2" },
 		{ "Cookie: sid=s; __VCAP_ID__=; __VCAP_ID__=2",       "" },

@@ -532,6 +532,11 @@ static void of_two_instances_with_one_index_the_last_confirmed_is_asked_first(vo
 	p->wish = (struct wish){ .scope = SCOPE_ROUTE };
 	for (int i = 0; i < 10; i++)
 		assert_int_not_equal(serve(p), 2);
+	p->table->tick = 70;
+	add_instance(p, 4, "newest", APP_A, "", "0");
+	p->wish = (struct wish){ .scope = SCOPE_APP_INSTANCE, .guid = STR(APP_A),
+				 .index = STR("0") };
+	assert_int_equal(serve(p), 4);
 }
 
 static void an_instance_at_its_limit_is_overloaded_whoever_is_idle(void **state)
