@@ -47,6 +47,9 @@ enum failure {
 	FAIL_EMPTY_HOST,
 	FAIL_REQUEST_TOO_LARGE,       /* over the router's own limits of a head */
 	FAIL_UNKNOWN_ROUTE,
+	FAIL_BAD_APP_INSTANCE,        /* X-CF-App-Instance makes no sense */
+	FAIL_BAD_PROCESS_INSTANCE,    /* X-CF-Process-Instance makes no sense */
+	FAIL_NO_INSTANCE,             /* the route has none of those asked for */
 	FAIL_NO_ENDPOINTS,            /* the route has none at all */
 	FAIL_CONNECTION_LIMIT,        /* all of its endpoints are at max_conns */
 	/* ours: later */

@@ -8,10 +8,12 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "proxy/instance.h"
 #include "proxy/record.h"
 #include "proxy/respond.h"
 #include "proxy/retry.h"
 #include "proxy/steps.h"
+#include "proxy/sticky.h"
 #include "proxy/verdict.h"
 #include "route_key.h"
 
@@ -110,8 +112,9 @@ static enum step x_admit(struct exchange *x)
 	return ADVANCE;
 }
 
-static struct str path_of(struct str target)
+struct str exchange_path(const struct exchange *x)
 {
+	struct str target = x->request.target;
 	ssize_t end = str_find_char(target, '?');
 	ssize_t scheme;
 
@@ -128,7 +131,7 @@ static struct str path_of(struct str target)
 
 static bool find_key(const struct exchange *x, char buffer[ROUTE_KEY_MAX], struct route_key *key)
 {
-	struct str path = path_of(x->request.target);
+	struct str path = exchange_path(x);
 
 	return !str_equal(path, STR("*")) &&
 	       route_key_from_request(x->request.authority, path, buffer, key);
@@ -140,19 +143,22 @@ static bool has_other_endpoint(const struct exchange *x)
 	struct route_key key;
 
 	return find_key(x, buffer, &key) &&
-	       balancer_has_other(&x->proxy->balancer, &key, &x->tried, x->endpoint.serial,
-				  loop_now_ms(x->proxy->loop));
+	       balancer_has_other(&x->proxy->balancer, &key, &x->wish, &x->tried,
+				  x->endpoint.serial, loop_now_ms(x->proxy->loop));
 }
 
 static enum pick pick_endpoint(struct exchange *x)
 {
 	char buffer[ROUTE_KEY_MAX];
 	struct route_key key;
+	enum pick pick;
 
 	if (!find_key(x, buffer, &key))
 		return PICK_NO_ROUTE;
-	return balancer_pick(&x->proxy->balancer, &key, &x->tried, x->attempts + 1,
+	pick = balancer_pick(&x->proxy->balancer, &key, &x->wish, &x->tried, x->attempts + 1,
 			     loop_now_ms(x->proxy->loop), &x->endpoint);
+	sticky_note_pick(x);
+	return pick;
 }
 
 static enum step reject(struct exchange *x, enum failure failure, const char *what,
@@ -172,12 +178,18 @@ static enum step reject(struct exchange *x, enum failure failure, const char *wh
 
 static enum step reject_unknown(struct exchange *x)
 {
+	if (x->wish.scope)
+		return instance_reject(x);
 	return reject(x, FAIL_UNKNOWN_ROUTE, "does not exist.", STR("no-cache, no-store"));
 }
 
-/* None is left for another attempt: the answer is the last failure. */
+/* None is left for another attempt: the answer is the last failure.  Or none was
+ * there for the first: the one that it had to be is gone. */
 static enum step exhausted(struct exchange *x)
 {
+	if (!x->attempts)
+		log_error("select-endpoint-failed", "host=%.*s error=%s",
+			  STR_ARG(x->request.authority), "No endpoints available");
 	return retry_give_up(x, x->failure ? x->failure : FAIL_NO_ENDPOINT);
 }
 

@@ -56,6 +56,8 @@ struct exchange {
 	uint32_t dropped_bytes;       /* of the request body, after the answer */
 	unsigned attempts;            /* begun; a replaced connection is none */
 	uint64_t try_ends_ms, attempt_ends_ms;        /* of this attempt; 0: never */
+	struct wish wish;             /* of the request: which endpoints, if not any */
+	uint16_t path_len;            /* of its route: the begin of exchange_path() */
 	uint32_t route;               /* whose retry budget it is in */
 	bool is_in_budget, is_retrying;       /* counted there, and as a retry */
 	bool wants_fresh;             /* a kept connection failed: no other one */
@@ -83,6 +85,9 @@ struct exchange {
  * downstream_release() its downstream may accept the next. */
 struct exchange *exchange_create(struct proxy *proxy, struct downstream *downstream,
 				 struct stream *stream);
+
+/* The path of the request as it was sent, without its query; empty: it has none. */
+struct str exchange_path(const struct exchange *exchange);
 
 /* Cuts it off at once: the drain is over. */
 void exchange_cut(struct exchange *exchange);

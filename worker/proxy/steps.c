@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "http/status_text.h"
 #include "proxy/respond.h"
+#include "proxy/sticky.h"
 #include "proxy/trace.h"
 #include "route_key.h"
 
@@ -150,11 +151,13 @@ static const struct {
 	{ "answer-monitor",          step_answer_monitor },
 	{ "check-protocol",          check_protocol },
 	{ "check-host",              check_host },
+	{ "want-instance",           step_want_instance },
 	{ "measure-size",            measure_size },
 	{ "mirror-pragma",           mirror_request_pragma },
 	{ "forward-client-cert",     step_forward_client_cert },
 	{ "strip-hop-by-hop",        step_strip_hop_by_hop },
 	{ "set-forwarded",           step_set_forwarded },
+	{ "want-sticky",             step_want_sticky },
 	{ "frame-empty-body",        frame_empty_body },
 };
 
@@ -247,6 +250,7 @@ bool steps_response(struct exchange *x, enum failure *failure)
 		return false;
 	}
 	http_head_remove(head, STR("X-Cf-Proxy-Signature"));
+	sticky_set_cookie(x);
 	add_router_fields(x);
 	frame_bodiless(head);
 	head->minor = 1;
