@@ -88,30 +88,6 @@ static struct str refusal_words(struct exchange *x)
 	return arena_copy(&x->arena, str_of(x->down->detail));
 }
 
-/* Reads the request and applies what is policy. */
-static enum step x_admit(struct exchange *x)
-{
-	if (stream_recv_head(x->down, &x->arena, &x->request) != IO_OK) {
-		counter_add(x->proxy->counters, COUNTER_malformed_requests, 1);
-		x->failure = FAIL_BAD_REQUEST;
-		x->request.fields = NULL;     /* half a head is no head */
-		x->request.count = x->request.room = 0;
-		if (!x->down->status)
-			return retry_cut(x);
-		return respond_refusal(x, x->down->status, refusal_words(x));
-	}
-	x->expects_continue = http_head_lists(&x->request, STR("Expect"), STR("100-continue")) &&
-			      x->request.minor >= 1 && stream_body_left(x->down);
-	if (!x->is_monitor)
-		counter_add(x->proxy->counters, COUNTER_requests, 1);
-	if (!steps_request(x))
-		return ADVANCE;
-	replay_init(&x->replay, 0);
-	x->upload.replay = &x->replay;
-	x->state = X_PICK;
-	return ADVANCE;
-}
-
 struct str exchange_path(const struct exchange *x)
 {
 	struct str target = x->request.target;
@@ -129,33 +105,59 @@ struct str exchange_path(const struct exchange *x)
 	return end < 0 ? STR_NONE : str_sub(target, (size_t)end, STR_REST);
 }
 
-static bool find_key(const struct exchange *x, char buffer[ROUTE_KEY_MAX], struct route_key *key)
+/* What the route will be looked up by, and the word to the memory to have it ready. */
+static void find_key(struct exchange *x)
 {
+	char buffer[ROUTE_KEY_MAX];
 	struct str path = exchange_path(x);
 
-	return !str_equal(path, STR("*")) &&
-	       route_key_from_request(x->request.authority, path, buffer, key);
+	x->key.text = STR_NONE;
+	if (str_equal(path, STR("*")) ||
+	    !route_key_from_request(x->request.authority, path, buffer, &x->key))
+		return;
+	balancer_expect(&x->proxy->balancer, &x->key);
+	x->key.text = arena_copy(&x->arena, x->key.text);
+}
+
+/* Reads the request and applies what is policy. */
+static enum step x_admit(struct exchange *x)
+{
+	if (stream_recv_head(x->down, &x->arena, &x->request) != IO_OK) {
+		counter_add(x->proxy->counters, COUNTER_malformed_requests, 1);
+		x->failure = FAIL_BAD_REQUEST;
+		x->request.fields = NULL;     /* half a head is no head */
+		x->request.count = x->request.room = 0;
+		if (!x->down->status)
+			return retry_cut(x);
+		return respond_refusal(x, x->down->status, refusal_words(x));
+	}
+	find_key(x);
+	x->expects_continue = http_head_lists(&x->request, STR("Expect"), STR("100-continue")) &&
+			      x->request.minor >= 1 && stream_body_left(x->down);
+	if (!x->is_monitor)
+		counter_add(x->proxy->counters, COUNTER_requests, 1);
+	if (!steps_request(x))
+		return ADVANCE;
+	replay_init(&x->replay, 0);
+	x->upload.replay = &x->replay;
+	x->state = X_PICK;
+	return ADVANCE;
 }
 
 static bool has_other_endpoint(const struct exchange *x)
 {
-	char buffer[ROUTE_KEY_MAX];
-	struct route_key key;
-
-	return find_key(x, buffer, &key) &&
-	       balancer_has_other(&x->proxy->balancer, &key, &x->wish, &x->tried,
+	return !str_is_empty(x->key.text) &&
+	       balancer_has_other(&x->proxy->balancer, &x->key, &x->wish, &x->tried,
 				  x->endpoint.serial, loop_now_ms(x->proxy->loop));
 }
 
 static enum pick pick_endpoint(struct exchange *x)
 {
-	char buffer[ROUTE_KEY_MAX];
-	struct route_key key;
 	enum pick pick;
 
-	if (!find_key(x, buffer, &key))
+	if (str_is_empty(x->key.text))
 		return PICK_NO_ROUTE;
-	pick = balancer_pick(&x->proxy->balancer, &key, &x->wish, &x->tried, x->attempts + 1,
+	pick = balancer_pick(&x->proxy->balancer, &x->key, &x->wish, &x->tried, x->attempts + 1,
 			     loop_now_ms(x->proxy->loop), &x->endpoint);
 	sticky_note_pick(x);
 	return pick;

@@ -56,6 +56,7 @@ struct exchange {
 	uint32_t dropped_bytes;       /* of the request body, after the answer */
 	unsigned attempts;            /* begun; a replaced connection is none */
 	uint64_t try_ends_ms, attempt_ends_ms;        /* of this attempt; 0: never */
+	struct route_key key;         /* of the request, in the arena; empty: no route can match */
 	struct wish wish;             /* of the request: which endpoints, if not any */
 	uint16_t path_len;            /* of its route: the begin of exchange_path() */
 	uint32_t route;               /* whose retry budget it is in */

@@ -71,6 +71,13 @@ static bool check_protocol(struct exchange *x)
 	return false;
 }
 
+/* By now the place in the index has come that was asked for at the begin. */
+static bool expect_route(struct exchange *x)
+{
+	balancer_expect_more(&x->proxy->balancer);
+	return true;
+}
+
 static bool check_host(struct exchange *x)
 {
 	struct str host = route_host_without_port(x->request.authority);
@@ -151,6 +158,7 @@ static const struct {
 	{ "answer-monitor",          step_answer_monitor },
 	{ "check-protocol",          check_protocol },
 	{ "check-host",              check_host },
+	{ "expect-route",            expect_route },
 	{ "want-instance",           step_want_instance },
 	{ "measure-size",            measure_size },
 	{ "mirror-pragma",           mirror_request_pragma },

@@ -273,6 +273,16 @@ static enum pick pick_from(struct balancer *b, struct choice *c, struct endpoint
 									     PICK_OVERLOADED;
 }
 
+void balancer_expect(struct balancer *b, const struct route_key *key)
+{
+	route_expect(b->routes, key);
+}
+
+void balancer_expect_more(struct balancer *b)
+{
+	route_expect_more(b->routes);
+}
+
 enum pick balancer_pick(struct balancer *b, const struct route_key *key, const struct wish *wish,
 			const struct tried *tried, unsigned attempt, uint64_t now_ms,
 			struct endpoint *out)

@@ -54,6 +54,11 @@ enum pick {
 	PICK_EXHAUSTED,               /* all were tried, or the one that must be is not there */
 };
 
+/* A pick for this key comes soon: memory is asked for beforehand.  The second call
+ * belongs some work later than the first and before the pick. */
+void balancer_expect(struct balancer *balancer, const struct route_key *key);
+void balancer_expect_more(struct balancer *balancer);
+
 /* `attempt` counts from 1.  A failure of lately is not held against an endpoint
  * that is asked for.  Among several of one app and index the one that was
  * confirmed last is chosen. */
