@@ -46,6 +46,15 @@ static void pairs_become_a_data_object(void **state)
 	assert_int_equal(line[strlen(line) - 1], '\n');
 }
 
+static void neighbours_with_one_prefix_become_an_inner_object(void **state)
+{
+	(void)state;
+	CAPTURE(log_line(LOG_LEVEL_INFO, NULL, "x", "e.a=%s e.b:=%s c=%u", "1", "null", 2u));
+	assert_non_null(strstr(line, "\"data\":{\"e\":{\"a\":\"1\",\"b\":null},\"c\":2}}\n"));
+	CAPTURE(log_line(LOG_LEVEL_INFO, NULL, "x", "c=%u e.a=%s f.a=fixed", 2u, "1"));
+	assert_non_null(strstr(line, "\"data\":{\"c\":2,\"e\":{\"a\":\"1\"},\"f\":{\"a\":\"fixed\"}}}\n"));
+}
+
 static void hostile_text_is_escaped(void **state)
 {
 	(void)state;
@@ -120,6 +129,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pairs_become_a_data_object),
+		cmocka_unit_test(neighbours_with_one_prefix_become_an_inner_object),
 		cmocka_unit_test(hostile_text_is_escaped),
 		cmocka_unit_test(levels_below_the_configured_one_are_not_written),
 		cmocka_unit_test(a_line_that_is_too_long_is_still_json),
