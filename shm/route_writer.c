@@ -538,7 +538,11 @@ bool route_writer_endpoint(const struct route_writer *w, uint32_t row, uint64_t 
 	ref_t ref = inst_of_row(w, row, serial);
 	const struct inst *inst = ref ? shm_get(w->table, ref, sizeof(*inst)) : NULL;
 
-	return inst && inst_copy(inst, out);
+	if (!inst || !inst_copy(inst, out))
+		return false;
+	out->tags.p = inst->tags_bytes ? shm_get(w->table, inst->tags, inst->tags_bytes) : NULL;
+	out->tags.len = out->tags.p ? inst->tags_bytes : 0;
+	return true;
 }
 
 unsigned route_writer_remove_serial(struct route_writer *w, uint32_t row, uint64_t serial,

@@ -30,6 +30,7 @@ enum failure {
 	FAIL_TRUNCATED_HEAD,          /* closed or reset inside the response head */
 	FAIL_BAD_RESPONSE,            /* malformed head; the stream has the detail */
 	FAIL_RESPONSE_TOO_LARGE,      /* head over its limit */
+	FAIL_TOO_MANY_FIELDS,         /* more than operators allow of an answer */
 	FAIL_UPGRADE,                 /* another protocol than was asked for */
 	FAIL_TRY_TIMEOUT,             /* one attempt took longer than per_try_timeout */
 	FAIL_RESPONSE_TIMEOUT,

@@ -8,12 +8,12 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "proxy/attempt_log.h"
 #include "proxy/record.h"
 #include "proxy/respond.h"
 #include "proxy/retry.h"
 #include "proxy/steps.h"
 #include "proxy/verdict.h"
-#include "route_key.h"
 
 #define SPARE_MAX   64
 #define INTERIM_MAX 5                 /* spec proxy 11.2 */
@@ -126,7 +126,8 @@ static struct str path_of(struct str target)
 	return end < 0 ? STR_NONE : str_sub(target, (size_t)end, STR_REST);
 }
 
-static bool find_key(const struct exchange *x, char buffer[ROUTE_KEY_MAX], struct route_key *key)
+bool exchange_find_key(const struct exchange *x, char buffer[ROUTE_KEY_MAX],
+		       struct route_key *key)
 {
 	struct str path = path_of(x->request.target);
 
@@ -139,7 +140,7 @@ static bool has_other_endpoint(const struct exchange *x)
 	char buffer[ROUTE_KEY_MAX];
 	struct route_key key;
 
-	return find_key(x, buffer, &key) &&
+	return exchange_find_key(x, buffer, &key) &&
 	       balancer_has_other(&x->proxy->balancer, &key, &x->tried, x->endpoint.serial,
 				  loop_now_ms(x->proxy->loop));
 }
@@ -149,7 +150,7 @@ static enum pick pick_endpoint(struct exchange *x)
 	char buffer[ROUTE_KEY_MAX];
 	struct route_key key;
 
-	if (!find_key(x, buffer, &key))
+	if (!exchange_find_key(x, buffer, &key))
 		return PICK_NO_ROUTE;
 	return balancer_pick(&x->proxy->balancer, &key, &x->tried, x->attempts + 1,
 			     loop_now_ms(x->proxy->loop), &x->endpoint);
@@ -222,6 +223,7 @@ static enum step x_pick(struct exchange *x)
 	x->attempt = (struct attempt){ .stream = NULL, .wants_fresh = x->wants_fresh };
 	if (!x->app_began_ns)
 		x->app_began_ns = clock_ns();
+	attempt_log_begin(x);
 	steps_attempt(x);
 	x->state = X_CONNECT;
 	return ADVANCE;
@@ -291,10 +293,11 @@ static enum step forward_interim(struct exchange *x)
 	return ADVANCE;
 }
 
-/* Nobody asked for another protocol (spec proxy 10.2). */
-static enum step refuse_upgrade(struct exchange *x)
+static bool has_too_many_fields(const struct exchange *x)
 {
-	return retry_give_up(x, FAIL_UPGRADE);
+	uint64_t most = x->proxy->settings->max_response_headers;
+
+	return most && x->response.count > most;
 }
 
 static enum step begin_response(struct exchange *x)
@@ -303,7 +306,9 @@ static enum step begin_response(struct exchange *x)
 	struct str keep_alive = http_head_find(&x->response, STR("Keep-Alive"));
 
 	if (x->response.status == 101)
-		return refuse_upgrade(x);
+		return retry_or_fail(x, FAIL_UPGRADE);        /* nobody asked for it (spec proxy 10.2) */
+	if (has_too_many_fields(x))
+		return retry_or_fail(x, FAIL_TOO_MANY_FIELDS);
 	if (keep_alive.len)
 		upstream_note_keep_alive(&x->attempt, keep_alive);
 	if (retry_wants_other_answer(x) && has_other_endpoint(x) && retry_answer(x))
@@ -495,6 +500,15 @@ static void fail_or_cut(struct exchange *x, enum failure failure)
 		retry_cut(x);
 }
 
+/* It is the client that does not send its body, or does not take its answer. */
+static bool waits_for_client(const struct exchange *x)
+{
+	if (x->state == X_RELAY)
+		return !(stream_ready(x->down) & STREAM_ROOM);
+	return x->state == X_AWAIT_HEAD && !x->expects_continue && !x->upload.is_done &&
+	       !x->upload.is_stopped && stream_ready(x->attempt.stream) & STREAM_ROOM;
+}
+
 /* Which of the times ran out. */
 static enum failure late_failure(const struct exchange *x)
 {
@@ -508,7 +522,7 @@ static enum failure late_failure(const struct exchange *x)
 	if ((waits_for_endpoint(x) || x->state == X_RELAY) && x->attempt_ends_ms &&
 	    now_ms >= x->attempt_ends_ms)
 		return FAIL_TOTAL_TIMEOUT;
-	return states[x->state].late;
+	return waits_for_client(x) ? FAIL_CLIENT_TIMEOUT : states[x->state].late;
 }
 
 /* The deadline passed, or the client went away: looked at once, here, for every
@@ -604,11 +618,18 @@ struct exchange *exchange_create(struct proxy *proxy, struct downstream *downstr
 	return x;
 }
 
-void exchange_cut(struct exchange *exchange)
+/* The process ends after this: what can be said to the client is said with one write. */
+void exchange_cut(struct exchange *x)
 {
-	exchange->failure = FAIL_DRAINED;
-	retry_cut(exchange);
-	x_finish(exchange);
+	if (x->state > X_ADMIT && x->state <= X_RELAY)
+		retry_or_fail(x, FAIL_DRAINED);
+	if (x->state == X_RESPOND)
+		x_respond(x);
+	if (!x->failure)
+		x->failure = FAIL_DRAINED;
+	if (x->state != X_SETTLE && x->state != X_FINISH)
+		retry_cut(x);
+	x_finish(x);
 }
 
 void exchange_free_spare(struct proxy *proxy)

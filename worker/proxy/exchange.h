@@ -10,6 +10,7 @@
 #include "proxy/proxy.h"
 #include "proxy/relay.h"
 #include "proxy/request_id.h"
+#include "route_key.h"
 
 enum exchange_state {
 	X_ADMIT,                      /* the request: head, policy */
@@ -84,7 +85,11 @@ struct exchange {
 struct exchange *exchange_create(struct proxy *proxy, struct downstream *downstream,
 				 struct stream *stream);
 
-/* Cuts it off at once: the drain is over. */
+/* The key of its route, text in `buffer`; false: it can have none. */
+bool exchange_find_key(const struct exchange *exchange, char buffer[ROUTE_KEY_MAX],
+		       struct route_key *key);
+
+/* The drain is over: answers if that can be done at once, or cuts it off. */
 void exchange_cut(struct exchange *exchange);
 
 void exchange_free_spare(struct proxy *proxy);
