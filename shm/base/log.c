@@ -202,7 +202,10 @@ static void put_data(struct line *l, const char *format, va_list *args)
 		} else {
 			size_t n = strcspn(format, " ");
 
-			put_string(l, (struct str){ format, n });
+			if (is_json)
+				put(l, format, n);
+			else
+				put_string(l, (struct str){ format, n });
 			format += n;
 		}
 		while (*format == ' ')

@@ -78,6 +78,14 @@ static bool is_cancelled(enum failure failure)
 	       failure == FAIL_DRAINED;
 }
 
+/* A connection that could have carried the request: connected, and hands shaken. */
+static bool got_connection(const struct attempt *attempt)
+{
+	const struct attempt_times *times = &attempt->times;
+
+	return attempt->is_reused || (attempt->target.is_tls ? times->tls_ns : times->dial_ns);
+}
+
 static void log_endpoint_failed(struct exchange *x, enum failure failure, const char *obstacle)
 {
 	const struct endpoint *endpoint = &x->endpoint;
@@ -99,7 +107,7 @@ static void log_endpoint_failed(struct exchange *x, enum failure failure, const 
 		  "host=%.*s code=%s not-retried=%s",
 		  ENDPOINT_LOG_VALUES(endpoint, address, facts.tags), STR_ARG(x->failure_text),
 		  x->attempts, x->request_id, truth(!obstacle), facts.endpoints,
-		  truth(up && !mux_is_connecting(up->mux)), truth(up && stream_bytes_sent(up)),
+		  truth(got_connection(&x->attempt)), truth(up && stream_bytes_sent(up)),
 		  truth(x->attempt.is_reused), in_seconds(times->dns_ns),
 		  in_seconds(times->dial_ns), in_seconds(times->tls_ns), local_text,
 		  STR_ARG(x->request.authority), verdict_code(failure), obstacle ? obstacle : "-");
