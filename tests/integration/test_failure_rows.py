@@ -188,11 +188,11 @@ def test_a_backend_that_fails_before_its_answer(sides, code):
         assert client.get("nobody.example").status == 404, "the client's connection is still good"
 
 
-@pytest.mark.parametrize("code, proxy", [("UT:per_try_timeout", {}), ("UT:total_timeout", {"endpoint_timeout": "300ms"})])
-def test_a_backend_that_takes_too_long(sides, code, proxy):
+@pytest.mark.parametrize("code, change", [("UT:per_try_timeout", {"retry": {"per_try_timeout": "300ms"}}),
+                                          ("UT:total_timeout", {"proxy": {"endpoint_timeout": "300ms"}})])
+def test_a_backend_that_takes_too_long(sides, code, change):
     router, _ = serve(sides, answers.stall)
-    retry = {"per_try_timeout": "300ms"} if code == "UT:per_try_timeout" else {}
-    router.write_config(worker={"proxy": proxy, "retry": retry})
+    router.write_config(worker=change)
     router.wait_gone(router.reload())
     expect_row(router, post(sides, router), code)
 
