@@ -104,20 +104,14 @@ static unsigned sweep_slice(struct prune *p, uint32_t tick)
 /* Who failed, apart from the table: the line is written after the removal. */
 struct failed {
 	struct endpoint endpoint;
-	char tags[ENDPOINT_LOG_TAGS_MAX];
+	char tags[ENDPOINT_TAGS_MAX];
 };
 
 static bool find_failed(const struct prune *p, const struct endpoint_event *event,
 			struct failed *out)
 {
-	struct str tags;
-
-	if (!route_writer_endpoint(p->writer, event->row, event->serial, &out->endpoint))
-		return false;
-	tags = endpoint_log_tags(out->endpoint.flags, out->endpoint.tags);
-	memcpy(out->tags, tags.p, tags.len);
-	out->endpoint.tags = (struct str){ out->tags, tags.len };
-	return true;
+	return route_writer_endpoint(p->writer, event->row, event->serial, &out->endpoint,
+				     out->tags);
 }
 
 static struct str code_of(const struct endpoint_event *event)
@@ -129,11 +123,12 @@ static void log_event(const char *name, const struct failed *failed,
 		      const struct endpoint_event *event)
 {
 	const struct endpoint *endpoint = &failed->endpoint;
+	struct str tags = endpoint_log_tags(endpoint->flags, endpoint->tags);
 	char address[512];
 
 	endpoint_format_address(endpoint, address, sizeof(address));
 	log_at(LOG_LEVEL_ERROR, "registry", name, ENDPOINT_LOG_PAIRS " code=%.*s errno=%u",
-	       ENDPOINT_LOG_VALUES(endpoint, address, endpoint->tags), STR_ARG(code_of(event)),
+	       ENDPOINT_LOG_VALUES(endpoint, address, tags), STR_ARG(code_of(event)),
 	       event->error);
 }
 

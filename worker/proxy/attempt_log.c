@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "proxy/verdict.h"
+#include "tags.h"
 
 /* What the table says now about the pool and the endpoint. */
 struct pool_facts {
@@ -12,6 +13,16 @@ struct pool_facts {
 	struct str tags;              /* JSON, in the arena */
 	bool is_least_connection;
 };
+
+/* The tags of an inst, in the arena. */
+static struct str copy_tags(struct exchange *x, const struct inst *inst)
+{
+	char unpacked[ENDPOINT_TAGS_MAX];
+	struct str tags;
+
+	tags_unpack(inst, inst_packed_tags(x->proxy->balancer.routes, inst), unpacked, &tags);
+	return arena_copy(&x->arena, endpoint_log_tags(inst_flags(inst), tags));
+}
 
 static struct pool_facts learn_pool(struct exchange *x)
 {
@@ -35,8 +46,7 @@ static struct pool_facts learn_pool(struct exchange *x)
 
 			facts.endpoints += inst != NULL;
 			if (inst && inst_serial(inst) == x->endpoint.serial)
-				facts.tags = arena_copy(&x->arena,
-					endpoint_log_tags(inst_flags(inst), inst_tags(routes, inst)));
+				facts.tags = copy_tags(x, inst);
 		}
 	}
 	route_read_end(routes);       /* no table pointer is used below this line */
