@@ -149,7 +149,7 @@ void route_expect(struct route_reader *reader, const struct route_key *key)
 				 reader->suffix, reader->label_start);
 	hash = reader->suffix[labels - 1];
 	reader->expected_tag = (uint32_t)(hash >> 32);
-	reader->expected_word = &index.words[index_home(reader->expected_tag, index.bits)];
+	reader->expected_word = index.words + index_home(reader->expected_tag, index.bits);
 	__builtin_prefetch(reader->expected_word);
 }
 

@@ -46,6 +46,7 @@ static const struct setting proxy_rows[] = {
 	P(N, mux.field_limit, "field_limit", 1000, 1, 100000),
 	P(BYTES, max_request_header_bytes, "max_request_header_bytes", "1M", "256", "1M"),
 	P(N, max_request_headers, "max_request_headers", 0, 0, 100000),
+	P(N, max_response_headers, "max_response_headers", 0, 0, 100000),
 	P(BOOL, empty_pool_response_code_503, "empty_pool_response_code_503", "true"),
 	P(BOOL, force_forwarded_proto_https, "force_forwarded_proto_https", "false"),
 	P(BOOL, sanitize_forwarded_proto, "sanitize_forwarded_proto", "false"),

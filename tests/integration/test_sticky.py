@@ -7,13 +7,26 @@ import threading
 import pytest
 
 from harness.backend import NodeBackend, PythonBackend
-from test_retries import expect_row
-from test_tls import authority, connect, front, make_tls_router, server_context  # noqa: F401
+from harness.tls import server_context
+from test_tls import connect
 
 HOST = "app.example"
 APP, OTHER = "0d0e5e3a-0123-4567-89ab-0123456789ab", "11111111-2222-3333-4444-555555555555"
 PROCESS = "abcdef01-0000-0000-0000-000000000001"
 SESSION = "JSESSIONID=s"
+# Rows of README's failure table that only these requests reach: status, error of Proxy-Status.
+ROWS = {
+    "UH:no_endpoint_left": (502, "destination_unavailable"),
+    "DPE:bad_app_instance": (400, "http_request_error"),
+    "DPE:bad_process_instance": (400, "http_request_error"),
+    "NR:no_instance": (400, "destination_not_found"),
+}
+
+
+def expect_row(response, code):
+    status, error = ROWS[code]
+    assert response.status == status, response
+    assert response.header("proxy-status") == f'wye; error={error}; details="{code}"', response
 
 
 def instance(exchange, request):

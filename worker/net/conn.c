@@ -71,7 +71,8 @@ enum io conn_note_broken(struct conn *conn, int error)
 {
 	conn->ready |= CONN_BROKEN;
 	conn->ready &= (uint8_t)~CONN_WRITABLE;
-	conn->error = error;
+	if (!conn->error)             /* the first is the cause; what follows is always EPIPE */
+		conn->error = error;
 	return IO_ERROR;
 }
 

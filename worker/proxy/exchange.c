@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "proxy/attempt_log.h"
 #include "proxy/instance.h"
 #include "proxy/record.h"
 #include "proxy/respond.h"
@@ -15,7 +16,6 @@
 #include "proxy/steps.h"
 #include "proxy/sticky.h"
 #include "proxy/verdict.h"
-#include "route_key.h"
 
 #define SPARE_MAX   64
 #define INTERIM_MAX 5                 /* spec proxy 11.2 */
@@ -236,6 +236,7 @@ static enum step x_pick(struct exchange *x)
 	x->attempt = (struct attempt){ .stream = NULL, .wants_fresh = x->wants_fresh };
 	if (!x->app_began_ns)
 		x->app_began_ns = clock_ns();
+	attempt_log_begin(x);
 	steps_attempt(x);
 	x->state = X_CONNECT;
 	return ADVANCE;
@@ -305,10 +306,11 @@ static enum step forward_interim(struct exchange *x)
 	return ADVANCE;
 }
 
-/* Nobody asked for another protocol (spec proxy 10.2). */
-static enum step refuse_upgrade(struct exchange *x)
+static bool has_too_many_fields(const struct exchange *x)
 {
-	return retry_give_up(x, FAIL_UPGRADE);
+	uint64_t most = x->proxy->settings->max_response_headers;
+
+	return most && x->response.count > most;
 }
 
 static enum step begin_response(struct exchange *x)
@@ -317,7 +319,9 @@ static enum step begin_response(struct exchange *x)
 	struct str keep_alive = http_head_find(&x->response, STR("Keep-Alive"));
 
 	if (x->response.status == 101)
-		return refuse_upgrade(x);
+		return retry_or_fail(x, FAIL_UPGRADE);        /* nobody asked for it (spec proxy 10.2) */
+	if (has_too_many_fields(x))
+		return retry_or_fail(x, FAIL_TOO_MANY_FIELDS);
 	if (keep_alive.len)
 		upstream_note_keep_alive(&x->attempt, keep_alive);
 	if (retry_wants_other_answer(x) && has_other_endpoint(x) && retry_answer(x))
@@ -509,6 +513,15 @@ static void fail_or_cut(struct exchange *x, enum failure failure)
 		retry_cut(x);
 }
 
+/* It is the client that does not send its body, or does not take its answer. */
+static bool waits_for_client(const struct exchange *x)
+{
+	if (x->state == X_RELAY)
+		return !(stream_ready(x->down) & STREAM_ROOM);
+	return x->state == X_AWAIT_HEAD && !x->expects_continue && !x->upload.is_done &&
+	       !x->upload.is_stopped && stream_ready(x->attempt.stream) & STREAM_ROOM;
+}
+
 /* Which of the times ran out. */
 static enum failure late_failure(const struct exchange *x)
 {
@@ -522,7 +535,7 @@ static enum failure late_failure(const struct exchange *x)
 	if ((waits_for_endpoint(x) || x->state == X_RELAY) && x->attempt_ends_ms &&
 	    now_ms >= x->attempt_ends_ms)
 		return FAIL_TOTAL_TIMEOUT;
-	return states[x->state].late;
+	return waits_for_client(x) ? FAIL_CLIENT_TIMEOUT : states[x->state].late;
 }
 
 /* The deadline passed, or the client went away: looked at once, here, for every
@@ -618,11 +631,18 @@ struct exchange *exchange_create(struct proxy *proxy, struct downstream *downstr
 	return x;
 }
 
-void exchange_cut(struct exchange *exchange)
+/* The process ends after this: what can be said to the client is said with one write. */
+void exchange_cut(struct exchange *x)
 {
-	exchange->failure = FAIL_DRAINED;
-	retry_cut(exchange);
-	x_finish(exchange);
+	if (x->state > X_ADMIT && x->state <= X_RELAY)
+		retry_or_fail(x, FAIL_DRAINED);
+	if (x->state == X_RESPOND)
+		x_respond(x);
+	if (!x->failure)
+		x->failure = FAIL_DRAINED;
+	if (x->state != X_SETTLE && x->state != X_FINISH)
+		retry_cut(x);
+	x_finish(x);
 }
 
 void exchange_free_spare(struct proxy *proxy)

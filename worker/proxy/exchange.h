@@ -10,6 +10,7 @@
 #include "proxy/proxy.h"
 #include "proxy/relay.h"
 #include "proxy/request_id.h"
+#include "route_key.h"
 
 enum exchange_state {
 	X_ADMIT,                      /* the request: head, policy */
@@ -90,7 +91,7 @@ struct exchange *exchange_create(struct proxy *proxy, struct downstream *downstr
 /* The path of the request as it was sent, without its query; empty: it has none. */
 struct str exchange_path(const struct exchange *exchange);
 
-/* Cuts it off at once: the drain is over. */
+/* The drain is over: answers if that can be done at once, or cuts it off. */
 void exchange_cut(struct exchange *exchange);
 
 void exchange_free_spare(struct proxy *proxy);

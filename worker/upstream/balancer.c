@@ -341,7 +341,8 @@ void balancer_release(struct balancer *b, const struct endpoint *endpoint)
 }
 
 void balancer_mark_failed(struct balancer *b, const struct endpoint *endpoint,
-			  enum failure failure, bool is_unfit, int error, uint64_t now_ms)
+			  enum failure failure, const char *code, bool is_unfit, int error,
+			  uint64_t now_ms)
 {
 	struct endpoint_event event = {
 		.kind = is_unfit && endpoint->flags & ENDPOINT_TLS ? EVENT_PRUNE : EVENT_FAILED,
@@ -350,6 +351,7 @@ void balancer_mark_failed(struct balancer *b, const struct endpoint *endpoint,
 	};
 	uint32_t tick = table_tick(b->table, now_ms);
 
+	str_copy_z(str_of(code), event.code, sizeof(event.code));
 	live_mark_failed(b->board, endpoint->row, tick ? tick : 1);
 	counter_add(b->counters, COUNTER_endpoint_failures, 1);
 	if (write(PROCESS_FD_EVENTS, &event, sizeof(event)) != (ssize_t)sizeof(event))

@@ -178,7 +178,7 @@ enum failure upstream_open(struct upstream *u, const struct endpoint *endpoint, 
 		return FAIL_NONE;
 	}
 	conn = mux_conn(attempt->stream->mux);
-	if (!attempt->is_reused && conn->ready & CONN_BROKEN)
+	if (!attempt->is_reused && !attempt->is_in_handshake && conn->ready & CONN_BROKEN)
 		return fail_connect(attempt, conn->error);
 	if (!attempt->is_reused && !attempt->times.dial_ns)
 		attempt->times.dial_ns = clock_ns() - attempt->times.since_ns;

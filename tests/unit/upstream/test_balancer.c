@@ -105,7 +105,7 @@ static unsigned serve(struct pool *p)
 
 static void blame(struct pool *p)
 {
-	balancer_mark_failed(&p->balancer, &p->endpoint, FAIL_CONNECT, true, ECONNREFUSED, p->now_ms);
+	balancer_mark_failed(&p->balancer, &p->endpoint, FAIL_CONNECT, "UF:gone", true, ECONNREFUSED, p->now_ms);
 }
 
 static void round_robin_serves_all_in_turn_whatever_the_holes(void **state)
@@ -329,6 +329,7 @@ static void a_failure_is_marked_counted_and_told_to_the_registrar(void **state)
 	assert_int_equal(event.row, p->endpoint.row);
 	assert_int_equal(event.serial, p->endpoint.serial);
 	assert_int_equal(event.failure, FAIL_CONNECT);
+	assert_string_equal(event.code, "UF:gone");
 	assert_int_equal(event.error, ECONNREFUSED);
 	assert_int_equal(p->balancer.counters[COUNTER_endpoint_failures], 1);
 	for (int i = 0; i < 5000; i++)        /* nobody reads: the pipe fills, we go on */
