@@ -78,8 +78,12 @@ struct str conn_tls_server_name(const struct conn *conn);
 struct str conn_tls_protocol(const struct conn *conn);
 bool conn_tls_is_resumed(const struct conn *conn);
 
-/* The peer's own certificate in DER, verified; empty: it gave none. */
-struct str conn_peer_certificate(const struct conn *conn, struct arena *arena);
+/* It gave one, and that was verified. */
+bool conn_has_peer_certificate(const struct conn *conn);
+
+/* The peer's own certificate as a PEM body without its line ends; empty: it gave none.
+ * Made when it is first asked for, once for a connection. */
+struct str conn_peer_certificate(const struct conn *conn);
 
 /* For conn_close() only: says farewell if it still can, and frees what conn->tls owns. */
 void conn_tls_close(struct conn *conn);
