@@ -519,6 +519,11 @@ bool conn_tls_is_truncated(const struct conn *conn)
 	return conn->tls && conn->tls->is_ended && conn->tls->saw_end;
 }
 
+bool conn_tls_owes(const struct conn *conn)
+{
+	return conn->tls && conn->tls->owed;
+}
+
 struct str conn_tls_version(const struct conn *conn)
 {
 	return conn->tls ? str_of(SSL_get_version(conn->tls->ssl)) : STR_NONE;

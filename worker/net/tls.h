@@ -65,6 +65,10 @@ enum tls_fault conn_tls_fault(const struct conn *conn);
  * long as the conn is open. */
 const char *conn_tls_error(const struct conn *conn);
 
+/* Bytes that no conn_writev() has reported as taken may have reached the peer: their
+ * record waited for the socket, which took it later. */
+bool conn_tls_owes(const struct conn *conn);
+
 /* The peer's FIN came without close_notify: IO_EOF as always, but what came
  * before may have been cut by somebody. */
 bool conn_tls_is_truncated(const struct conn *conn);

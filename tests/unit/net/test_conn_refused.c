@@ -1,0 +1,179 @@
+/*
+ * tests/unit/net/test_conn_refused.c - when the kernel proves that nobody has read
+ * what was sent to a peer that had closed, in the clear and over TLS.
+ */
+#include "../fixture/net_certificates.h"
+#include "../fixture/net_tls_pair.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+static const struct tls_peer a_example = { .name = STR_INIT("a.example") };
+
+static const enum { PLAIN, TLS } kinds[] = { PLAIN, TLS };
+
+/* Two ends over TCP that have spoken, so that their kernels owe each other nothing. */
+static void open_used(struct tls_pair *pair, int kind)
+{
+	struct tls_server *server = tls_server_create(&(struct tls_server_settings){
+		.certificates = &example.files, .certificate_count = 1 }, NULL);
+	struct tls_client *client = tls_client_create(&(struct tls_client_settings){
+		.ca_files = &example.authority_file, .ca_count = 1,
+		.only_trust_ca_files = true }, NULL);
+
+	tls_pair_open_tcp(pair, 0);
+	if (kind == TLS) {
+		tls_pair_start(pair, server, client, &a_example);
+		tls_pair_shake(pair);
+	}
+	tls_server_destroy(server);
+	tls_client_destroy(client);
+	tls_end_write(&pair->client, "first");
+	tls_end_expect(pair, &pair->server, "first");
+	tls_end_write(&pair->server, "answer");
+	tls_end_expect(pair, &pair->client, "answer");
+}
+
+static bool is_refused(struct tls_pair *pair, uint64_t from)
+{
+	tls_pair_settle(pair);
+	return conn_was_refused_since(&pair->client.conn, from);
+}
+
+static void what_comes_after_the_close_was_read_by_nobody(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct tls_pair pair;
+		uint64_t from;
+
+		open_used(&pair, kinds[i]);
+		from = pair.client.conn.sent;
+		conn_close(&pair.server.conn);
+		tls_end_write(&pair.client, "second");
+		assert_true(is_refused(&pair, from));
+		/* of the first one that is not true */
+		assert_false(conn_was_refused_since(&pair.client.conn, 0));
+		tls_pair_close(&pair);
+	}
+}
+
+/* Several records in several writes: none of them was read. */
+static void that_holds_for_all_that_was_sent_before_the_refusal_was_known(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		static char body[200000];
+		struct iovec parts[] = { { (char *)"head", 4 }, { body, sizeof(body) } };
+		struct tls_pair pair;
+		uint64_t from;
+		size_t n;
+
+		open_used(&pair, kinds[i]);
+		from = pair.client.conn.sent;
+		conn_close(&pair.server.conn);
+		assert_int_equal(conn_writev(&pair.client.conn, parts, 2, &n), IO_OK);
+		assert_true(is_refused(&pair, from));
+		tls_pair_close(&pair);
+	}
+}
+
+/* The peer may have acted on it, whatever it did with the connection then. */
+static void what_was_read_is_not_proved_unread(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct tls_pair pair;
+		uint64_t from;
+
+		open_used(&pair, kinds[i]);
+		from = pair.client.conn.sent;
+		tls_end_write(&pair.client, "second");
+		tls_end_expect(&pair, &pair.server, "second");
+		conn_close(&pair.server.conn);
+		assert_false(is_refused(&pair, from));
+		tls_end_write(&pair.client, "third");         /* this one was */
+		assert_false(is_refused(&pair, from));
+		tls_pair_close(&pair);
+	}
+}
+
+/* It lies in the peer's kernel, which resets when its program closes: that could as
+ * well have read it. */
+static void what_was_there_at_the_close_is_not_proved_unread(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct tls_pair pair;
+		uint64_t from;
+
+		open_used(&pair, kinds[i]);
+		from = pair.client.conn.sent;
+		tls_end_write(&pair.client, "second");
+		conn_close(&pair.server.conn);
+		assert_false(is_refused(&pair, from));
+		tls_pair_close(&pair);
+	}
+}
+
+/* A peer that has only ended its own direction still reads; its kernel says so. */
+static void what_a_peer_reads_that_will_not_answer_is_not_proved_unread(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct tls_pair pair;
+		uint64_t from;
+		int on = 1;
+
+		open_used(&pair, kinds[i]);
+		from = pair.client.conn.sent;
+		conn_shutdown(&pair.server.conn);
+		tls_pair_settle(&pair);
+		tls_end_write(&pair.client, "second");
+		tls_end_expect(&pair, &pair.server, "second");
+		setsockopt(pair.server.conn.watch.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+		tls_end_write(&pair.client, "third");
+		tls_pair_settle(&pair);
+		conn_close(&pair.server.conn);
+		assert_false(is_refused(&pair, from));
+		tls_pair_close(&pair);
+	}
+}
+
+/* After a reset every write says EPIPE; that is no proof. */
+static void the_first_error_is_the_one_that_counts(void **state)
+{
+	struct iovec part = { (char *)"third", 5 };
+	struct tls_pair pair;
+	uint64_t from;
+	size_t n;
+
+	(void)state;
+	open_used(&pair, PLAIN);
+	from = pair.client.conn.sent;
+	tls_end_write(&pair.client, "second");
+	conn_close_reset(&pair.server.conn);
+	tls_pair_settle(&pair);
+	assert_int_equal(pair.client.conn.error, ECONNRESET);
+	pair.client.conn.ready |= CONN_WRITABLE;
+	assert_int_equal(conn_writev(&pair.client.conn, &part, 1, &n), IO_ERROR);
+	assert_int_equal(pair.client.conn.error, ECONNRESET);
+	assert_false(is_refused(&pair, from));
+	tls_pair_close(&pair);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_comes_after_the_close_was_read_by_nobody),
+		cmocka_unit_test(that_holds_for_all_that_was_sent_before_the_refusal_was_known),
+		cmocka_unit_test(what_was_read_is_not_proved_unread),
+		cmocka_unit_test(what_was_there_at_the_close_is_not_proved_unread),
+		cmocka_unit_test(what_a_peer_reads_that_will_not_answer_is_not_proved_unread),
+		cmocka_unit_test(the_first_error_is_the_one_that_counts),
+	};
+
+	return cmocka_run_group_tests(tests, example_set_up, example_tear_down);
+}
