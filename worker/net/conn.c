@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -213,6 +214,14 @@ enum io conn_writev(struct conn *conn, const struct iovec *parts, int count, siz
 	if (!(conn->ready & CONN_WRITABLE))
 		return conn->ready & CONN_BROKEN ? IO_ERROR : IO_AGAIN;
 	return conn->ops->writev(conn, parts, count, n);
+}
+
+void conn_look(struct conn *conn)
+{
+	struct pollfd asked = { .fd = conn->watch.fd, .events = POLLIN | POLLRDHUP };
+
+	if (poll(&asked, 1, 0) > 0)
+		conn->watch.on_event(&conn->watch, (uint32_t)asked.revents);   /* the same bits */
 }
 
 void conn_shutdown(struct conn *conn)

@@ -86,6 +86,9 @@ static inline void conn_settle(struct conn *conn)
 		conn->ops->settle(conn);
 }
 
+/* Asks the kernel what came since the loop last did; a system call. */
+void conn_look(struct conn *conn);
+
 /* Nothing arrived and nothing broke: what an idle upstream connection must be
  * to be used again.  Looks first at what came (const: the answer was due before). */
 static inline bool conn_is_quiet(const struct conn *conn)

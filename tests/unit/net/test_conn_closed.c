@@ -1,6 +1,7 @@
 /*
- * tests/unit/net/test_conn_refused.c - when the kernel proves that nobody has read
- * what was sent to a peer that had closed, in the clear and over TLS.
+ * tests/unit/net/test_conn_closed.c - what can be known of a peer that closes, in the
+ * clear and over TLS: that it did, before the loop says so, and whether the kernel
+ * proves that nobody has read what was sent to it.
  */
 #include "../fixture/net_certificates.h"
 #include "../fixture/net_tls_pair.h"
@@ -164,6 +165,25 @@ static void the_first_error_is_the_one_that_counts(void **state)
 	tls_pair_close(&pair);
 }
 
+/* The loop has not turned since. */
+static void a_close_is_seen_at_once_by_who_looks(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct tls_pair pair;
+
+		open_used(&pair, kinds[i]);
+		conn_look(&pair.client.conn);
+		assert_true(conn_is_quiet(&pair.client.conn));
+		conn_close(&pair.server.conn);
+		assert_true(conn_is_quiet(&pair.client.conn));
+		conn_look(&pair.client.conn);
+		assert_false(conn_is_quiet(&pair.client.conn));
+		assert_true(pair.client.conn.ready & CONN_PEER_CLOSED);
+		tls_pair_close(&pair);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +192,7 @@ int main(void)
 		cmocka_unit_test(what_was_read_is_not_proved_unread),
 		cmocka_unit_test(what_was_there_at_the_close_is_not_proved_unread),
 		cmocka_unit_test(what_a_peer_reads_that_will_not_answer_is_not_proved_unread),
+		cmocka_unit_test(a_close_is_seen_at_once_by_who_looks),
 		cmocka_unit_test(the_first_error_is_the_one_that_counts),
 	};
 
