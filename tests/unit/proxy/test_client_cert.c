@@ -19,16 +19,13 @@ enum client { CLIENT_PLAIN, CLIENT_NAMELESS, CLIENT_NAMED };
 /* A client at a TLS port that asks for certificates. */
 static void connect_client(struct tls_pair *pair, bool is_named)
 {
-	struct tls_server *server = tls_server_create(&(struct tls_server_settings){
-		.certificates = &example.files, .certificate_count = 1,
+	struct tls_server *server = tls_server_with((struct tls_server_settings){
 		.client_auth = TLS_CLIENT_AUTH_REQUEST, .client_ca_files = &example.authority_file,
-		.client_ca_count = 1, .only_trust_client_ca_files = true }, NULL);
-	struct tls_client *client = tls_client_create(&(struct tls_client_settings){
-		.ca_files = &example.authority_file, .ca_count = 1, .only_trust_ca_files = true,
-		.certificate = is_named ? example.files : (struct tls_certificate_files){ 0 } },
-		NULL);
+		.client_ca_count = 1, .only_trust_client_ca_files = true });
+	struct tls_client *client = tls_client_with((struct tls_client_settings){
+		.certificate = is_named ? example.files : (struct tls_certificate_files){ 0 } });
 
-	tls_pair_begin(pair, server, client, &(struct tls_peer){ .name = STR("a.example") }, 0);
+	tls_pair_begin(pair, server, client, &a_example, 0);
 	tls_server_destroy(server);
 	tls_client_destroy(client);
 	tls_pair_shake(pair);
