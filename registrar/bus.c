@@ -64,8 +64,8 @@ static struct queued *copy_message(enum bus_subject subject, natsMsg *message)
 		memcpy(q->text, natsMsg_GetData(message), len);
 	if (reply.len)
 		memcpy(q->text + len, reply.p, reply.len);
-	q->message = (struct bus_message){ subject, { q->text, len },
-					   { q->text + len, reply.len } };
+	q->message = (struct bus_message){ .subject = subject, .payload = { q->text, len },
+					   .reply = { q->text + len, reply.len } };
 	cds_wfcq_node_init(&q->node);
 	return q;
 }

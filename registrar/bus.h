@@ -14,6 +14,7 @@ enum bus_subject { BUS_REGISTER, BUS_UNREGISTER, BUS_GREET, BUS_SUBJECTS };
 
 struct bus_message {
 	enum bus_subject subject;
+	unsigned source;              /* which server brought it */
 	struct str payload, reply;
 };
 

@@ -182,13 +182,13 @@ void prune_event(struct prune *p, const struct endpoint_event *event)
 		log_marked(p, &endpoint, event);
 }
 
-void prune_tick(struct prune *p, uint32_t tick, bool is_connected)
+void prune_tick(struct prune *p, uint32_t tick)
 {
 	unsigned gone = 0;
 
 	p->tick = tick;
 	remove_due(p);
-	if (p->settings->suspend_pruning_if_nats_unavailable && !is_connected) {
+	if (p->settings->suspend_pruning_if_nats_unavailable && !sources_any_trusted(p->sources)) {
 		suspend(p);
 		return;
 	}

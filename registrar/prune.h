@@ -7,6 +7,7 @@
 
 #include "registrar/alarm.h"
 #include "registrar/config.h"
+#include "registrar/sources.h"
 #include "shm/endpoint_live.h"
 #include "shm/route_writer.h"
 
@@ -16,6 +17,7 @@
 
 struct prune {
 	const struct registrar_settings *settings;
+	const struct sources *sources;
 	struct route_writer *writer;
 	struct board *board;
 	uint64_t *counters;
@@ -33,7 +35,7 @@ struct prune {
 };
 
 /* 100 ms passed: sweeps so that a whole round takes prune_interval. */
-void prune_tick(struct prune *prune, uint32_t tick, bool is_connected);
+void prune_tick(struct prune *prune, uint32_t tick);
 
 /* Messages were lost: whoever may have spoken gets a full lifetime more. */
 void prune_feed_gap(struct prune *prune, uint32_t tick);

@@ -16,6 +16,7 @@
 #include "registrar/greeting.h"
 #include "registrar/prune.h"
 #include "registrar/registry.h"
+#include "registrar/sources.h"
 #include "shm/counters.h"
 #include "shm/route_table.h"
 
@@ -29,6 +30,7 @@ struct registrar {
 	struct board *board;
 	struct route_writer *writer;
 	struct registry *registry;
+	struct sources sources;
 	struct prune prune;
 	struct bus *bus;
 	uint64_t *counters;
@@ -60,7 +62,9 @@ static int attach(struct registrar *r, struct reason *reason)
 		 (unsigned long long)recovery.damaged, (unsigned long long)recovery.took_ms);
 	r->counters = counters_row(r->board, SLOT_REGISTRAR);
 	r->registry = registry_create(&r->config->settings, r->writer, r->board, r->counters);
-	r->prune = (struct prune){ .is_suspended = true, .settings = &r->config->settings, .writer = r->writer,
+	sources_init(&r->sources, 1);
+	r->prune = (struct prune){ .is_suspended = true, .settings = &r->config->settings,
+				   .sources = &r->sources, .writer = r->writer,
 				   .board = r->board, .counters = r->counters,
 				   .failed_limit = { .per_second = 10 } };
 	greeting_make(&r->config->settings, r->greeting);
@@ -70,9 +74,9 @@ static int attach(struct registrar *r, struct reason *reason)
 static void handle(struct registrar *r, const struct bus_message *message, uint32_t tick)
 {
 	if (message->subject == BUS_REGISTER) {
-		registry_register(r->registry, message->payload, tick);
+		registry_register(r->registry, message->source, message->payload, tick);
 	} else if (message->subject == BUS_UNREGISTER) {
-		registry_unregister(r->registry, message->payload);
+		registry_unregister(r->registry, message->source, message->payload, tick);
 	} else {
 		bus_greet(r->bus, message->reply);
 		counter_add(r->counters, COUNTER_greetings_answered, 1);
@@ -84,16 +88,16 @@ static bool take_messages(struct registrar *r)
 {
 	uint32_t tick = table_tick(r->table, clock_ms());
 	struct bus_message *message;
+	unsigned taken;
 
 	bus_acknowledge(r->bus);
-	for (unsigned i = 0; i < BATCH; i++) {
-		message = bus_next(r->bus);
-		if (!message)
-			return false;
+	log_hold();
+	for (taken = 0; taken < BATCH && (message = bus_next(r->bus)); taken++) {
 		handle(r, message, tick);
 		bus_free(r->bus, message);
 	}
-	return true;
+	log_release();
+	return taken == BATCH;
 }
 
 static void take_events(struct registrar *r)
@@ -127,14 +131,16 @@ static void publish_facts(struct registrar *r, uint64_t now)
 	board_slot_beat(r->board, SLOT_REGISTRAR, now);
 }
 
-static void tick(struct registrar *r)
+static void on_tick(struct registrar *r)
 {
 	uint64_t now = clock_ms();
+	uint32_t tick = table_tick(r->table, now);
 
 	if (now < r->next_tick_ms)
 		return;
 	r->next_tick_ms = now + TICK_MS;
-	prune_tick(&r->prune, table_tick(r->table, now), bus_is_connected(r->bus));
+	source_note_connected(&r->sources, 0, bus_is_connected(r->bus), tick);
+	prune_tick(&r->prune, tick);
 	route_writer_tick(r->writer, now);
 	publish_facts(r, now);
 }
@@ -169,7 +175,7 @@ static void loop(struct registrar *r)
 			take_events(r);
 		else if (fds[3].revents)
 			fds[3].fd = -1;       /* no worker holds the other end */
-		tick(r);
+		on_tick(r);
 	}
 }
 

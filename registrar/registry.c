@@ -231,12 +231,13 @@ static void log_dropped_fields(struct registry *r, const struct registration *re
 		       STR_ARG(registration->endpoint.app_id), (unsigned long long)suppressed);
 }
 
-void registry_register(struct registry *r, struct str payload, uint32_t tick)
+void registry_register(struct registry *r, unsigned source, struct str payload, uint32_t tick)
 {
 	struct known_message *known = handles_find(r->handles, payload);
 	struct registration registration;
 	struct arena arena;
 
+	(void)source;
 	if (refresh_known(r, known, tick)) {
 		board_set_fact(r->board, FACT_LAST_UPDATE_MS, clock_ms());
 		return;
@@ -272,11 +273,13 @@ static void unregister_uri(struct registry *r, struct str uri, const struct endp
 		       STR_ARG(key.text));
 }
 
-void registry_unregister(struct registry *r, struct str payload)
+void registry_unregister(struct registry *r, unsigned source, struct str payload, uint32_t tick)
 {
 	struct registration registration;
 	struct arena arena;
 
+	(void)source;
+	(void)tick;
 	arena_init(&arena, NULL, 0);
 	log_at(LOG_LEVEL_DEBUG, "subscriber", "unregister-route", "message=%.*s",
 	       STR_ARG(str_sub(payload, 0, 1024)));

@@ -16,8 +16,10 @@ struct registry *registry_create(const struct registrar_settings *settings,
 				 uint64_t *counters);
 void registry_destroy(struct registry *registry);
 
-/* One raw message, received at `tick`. */
-void registry_register(struct registry *registry, struct str payload, uint32_t tick);
-void registry_unregister(struct registry *registry, struct str payload);
+/* One raw message, received through server `source` (sources.h) at `tick`. */
+void registry_register(struct registry *registry, unsigned source, struct str payload,
+		       uint32_t tick);
+void registry_unregister(struct registry *registry, unsigned source, struct str payload,
+			 uint32_t tick);
 
 #endif

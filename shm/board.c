@@ -183,6 +183,7 @@ const char *fact_name(enum fact fact)
 		[FACT_TABLE_CAPACITY_BYTES] = "table_capacity_bytes",
 		[FACT_DEFERRED_BYTES]       = "deferred_bytes",
 		[FACT_PRUNE_SUSPENDED]      = "prune_suspended",
+		[FACT_FEED_LOST_MS]         = "feed_lost_ms",
 	};
 
 	return (unsigned)fact < FACT_COUNT ? names[fact] : "unknown";

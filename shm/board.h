@@ -73,6 +73,8 @@ enum fact {
 	FACT_TABLE_CAPACITY_BYTES,    /* registrar */
 	FACT_DEFERRED_BYTES,          /* retired, waiting for readers; registrar */
 	FACT_PRUNE_SUSPENDED,         /* 0 or 1; registrar */
+	FACT_FEED_LOST_MS,            /* clock_ms() since when no NATS server can be trusted; 0:
+	                                 one can; registrar */
 	FACT_COUNT,
 };
 enum health { HEALTH_INITIALIZING, HEALTH_HEALTHY, HEALTH_DEGRADED };

@@ -236,12 +236,12 @@ static void a_heartbeat_whose_route_is_gone_registers_it_again(void **state)
 	struct endpoint endpoint;
 	uint32_t seen;
 
-	registry_register(r, STR(THREE), 5);
+	registry_register(r, 0, STR(THREE), 5);
 	assert_int_equal(shm_table_unregister(t, "b.example", "10.0.0.1:80"), 0);
-	registry_register(r, STR(THREE), 6);
+	registry_register(r, 0, STR(THREE), 6);
 	assert_int_equal(counters[COUNTER_registry_message_refreshed], 0);
 	assert_int_equal(counters[COUNTER_registry_message_added], 4);
-	registry_register(r, STR(THREE), 7);
+	registry_register(r, 0, STR(THREE), 7);
 	assert_int_equal(counters[COUNTER_registry_message_refreshed], 1);
 	assert_true(shm_table_entry(t, "b.example", 0, &endpoint, &seen));
 	assert_int_equal(seen, 7);

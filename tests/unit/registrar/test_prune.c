@@ -16,11 +16,13 @@ static struct registrar_settings settings = {
 	.prune_interval_ms = 1000, .suspend_pruning_if_nats_unavailable = true, .index = 3,
 };
 
+static struct sources sources;
 static uint64_t counters[COUNTER_COUNT];
 
 static struct prune prune_of(struct shm_table *t)
 {
-	return (struct prune){ .settings = &settings, .writer = t->writer, .board = t->board,
+	sources_init(&sources, 1);
+	return (struct prune){ .settings = &settings, .sources = &sources, .writer = t->writer, .board = t->board,
 			       .counters = counters, .is_suspended = true,
 			       .failed_limit = { .per_second = 10 } };
 }
@@ -28,8 +30,10 @@ static struct prune prune_of(struct shm_table *t)
 /* Ten ticks a second, the feed there or not. */
 static void live_through(struct prune *p, uint32_t *tick, unsigned seconds, bool is_connected)
 {
-	for (unsigned i = 0; i < seconds * 10; i++)
-		prune_tick(p, ++*tick, is_connected);
+	for (unsigned i = 0; i < seconds * 10; i++) {
+		source_note_connected(&sources, 0, is_connected, ++*tick);
+		prune_tick(p, *tick);
+	}
 }
 
 static bool is_there(struct shm_table *t, const char *key)
