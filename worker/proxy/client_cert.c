@@ -15,9 +15,12 @@ static struct str certificate_text(struct exchange *x)
 bool step_forward_client_cert(struct exchange *x)
 {
 	int mode = x->proxy->settings->headers.forwarded_client_cert;
-	bool has_certificate = x->is_tls && conn_has_peer_certificate(x->client_conn);
+	bool has_certificate;
 
-	if (mode == CERT_ALWAYS_FORWARD || (mode == CERT_FORWARD && has_certificate))
+	if (mode == CERT_ALWAYS_FORWARD)
+		return true;
+	has_certificate = x->is_tls && conn_has_peer_certificate(x->client_conn);
+	if (mode == CERT_FORWARD && has_certificate)
 		return true;
 	http_head_remove(&x->request, STR("X-Forwarded-Client-Cert"));
 	if (mode == CERT_SANITIZE_SET && has_certificate)
