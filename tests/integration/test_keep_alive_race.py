@@ -115,8 +115,9 @@ def register(request, authority, make_router, make_backend, monkeypatch):
 
 
 def burst(clients, first_id):
-    """One request on each connection at once, GET and POST in turn; the answers that are not 200."""
+    """One request on each connection at once, GET and POST in turn; the (method, answer) pairs that are not 200."""
     wrong, waiting = [], selectors.DefaultSelector()
+    methods = {client: "POST" if i % 2 else "GET" for i, client in enumerate(clients)}
     for i, client in enumerate(clients):
         head = f"Host: {HOST}\r\nX-Id: {first_id + i}\r\n"
         client.sendall(f"POST / HTTP/1.1\r\n{head}Content-Length: 4\r\n\r\nbody".encode() if i % 2 else
@@ -128,7 +129,7 @@ def burst(clients, first_id):
             if b"\r\n\r\nok" in data or b"\r\n\r\n5" in data or data == key.data:
                 waiting.unregister(key.fileobj)
                 if not data.startswith(b"HTTP/1.1 200 "):
-                    wrong.append(data)
+                    wrong.append((methods[key.fileobj], data))
             else:
                 waiting.modify(key.fileobj, selectors.EVENT_READ, data)
     return wrong
@@ -169,10 +170,11 @@ def test_the_keep_alive_race_loses_nothing_and_doubles_nothing(register, kind, i
     expect_none_twice(router, clients, wanted + width, width)
 
 
-@pytest.mark.parametrize("kind", [CountingNode, CountingPython])
-def test_a_limit_too_short_to_learn_is_raced_all_the_time_and_nothing_comes_twice(register, kind):
+@pytest.mark.parametrize("kind, most", [(CountingNode, 0.02), (CountingPython, 0.25)], ids=["node", "python"])
+def test_a_limit_too_short_to_learn_is_raced_all_the_time_and_nothing_comes_twice(register, kind, most):
     """Below 200 ms a close is not taken for an idle limit, so each burst meets connections that are closing.  A POST
-    that lay in the backend's kernel as its program closed may have been read, for all that can be known."""
+    that lay in the backend's kernel as its program closed may have been read, for all that can be known; python with a
+    hundred threads takes its time to close."""
     idle_s, (wanted, width) = 0.12, wanted_requests()
     router = register(kind, idle_s, True, spread_ms=30)
     clients = [socket.create_connection(("127.0.0.1", router.port)) for _ in range(width)]
@@ -180,6 +182,6 @@ def test_a_limit_too_short_to_learn_is_raced_all_the_time_and_nothing_comes_twic
     for number in range(wanted // width):
         time.sleep(idle_s - random.uniform(0, 0.03))
         wrong += burst(clients, number * width)
-    assert len(wrong) <= wanted // 20
-    assert all(b"http: server closed idle connection" in answer for answer in wrong)
+    assert all(method == "POST" and answer.startswith(b"HTTP/1.1 502 ") for method, answer in wrong), wrong
+    assert len(wrong) <= most * wanted
     expect_none_twice(router, clients, wanted + width - len(wrong), width)
