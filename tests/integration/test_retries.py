@@ -1,8 +1,4 @@
 """What is tried again after a failure, and what never; what becomes of endpoints that fail."""
-import json
-import os
-import selectors
-import socket
 import threading
 import time
 
@@ -10,7 +6,6 @@ import pytest
 
 from harness import backend as answers
 from harness import wait_until
-from harness.backend import _ProgramBackend
 
 HOST = "app.example"
 
@@ -184,112 +179,3 @@ def test_unrelated_endpoints_that_fail_alike_raise_an_alarm_and_stay(make_router
     assert line["log_level"] == 3 and line["data"]["code"] == "UF:connect_failed"
     time.sleep(2.5)
     assert [endpoints_of(router, f"{app}.example") for app in range(4)] == [2] * 4
-
-
-# --- the keep-alive race, scaled: a counting backend that closes idle connections after IDLE_S
-
-NODE = """
-const seen = new Map();
-const server = require('http').createServer((request, response) => {
-  request.resume();
-  request.on('end', () => {
-    if (request.url === '/twice')
-      return response.end(JSON.stringify([seen.size, [...seen].filter(([, n]) => n > 1)]));
-    const id = request.headers['x-id'];
-    seen.set(id, (seen.get(id) || 0) + 1);
-    response.end('ok');
-  });
-});
-server.keepAliveTimeout = 1000 * Number(process.env.IDLE_S);
-if (process.env.SILENT) server.on('request', (_, response) => response.setHeader('Keep-Alive', 'max=1000'));
-server.listen(Number(process.env.PORT), '127.0.0.1');
-"""
-
-PYTHON = """
-import collections, http.server, json, os
-SEEN = collections.Counter()
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version, timeout, wbufsize = 'HTTP/1.1', float(os.environ['IDLE_S']), -1
-
-    def answer(self):
-        self.rfile.read(int(self.headers.get('Content-Length') or 0))
-        body = b'ok'
-        if self.path == '/twice':
-            body = json.dumps([len(SEEN), [item for item in SEEN.items() if item[1] > 1]]).encode()
-        else:
-            SEEN[self.headers['X-Id']] += 1
-        self.send_response(200)
-        self.send_header('Content-Length', str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST = answer
-
-    def log_message(self, *_):
-        pass
-
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads, request_queue_size = True, 512
-
-Server(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()
-"""
-
-
-class CountingNode(_ProgramBackend):
-    def __init__(self, name=None):
-        super().__init__(["node", "-e"], NODE, name)
-
-
-class CountingPython(_ProgramBackend):
-    def __init__(self, name=None):
-        super().__init__(["/usr/bin/python3", "-c"], PYTHON, name)
-
-
-def burst(clients, first_id):
-    """One request on each connection at once, GET and POST in turn; the statuses that are not 200."""
-    wrong, waiting = [], selectors.DefaultSelector()
-    for i, client in enumerate(clients):
-        head = f"Host: {HOST}\r\nX-Id: {first_id + i}\r\n"
-        client.sendall(f"POST / HTTP/1.1\r\n{head}Content-Length: 4\r\n\r\nbody".encode() if i % 2 else
-                       f"GET / HTTP/1.1\r\n{head}\r\n".encode())
-        waiting.register(client, selectors.EVENT_READ, b"")
-    while waiting.get_map():
-        for key, _ in waiting.select(10) or pytest.fail("no answer"):
-            data = key.data + key.fileobj.recv(65536)
-            if b"\r\n\r\nok" in data or b"\r\n\r\n5" in data or data == key.data:
-                waiting.unregister(key.fileobj)
-                if not data.startswith(b"HTTP/1.1 200 "):
-                    wrong.append(data)
-            else:
-                waiting.modify(key.fileobj, selectors.EVENT_READ, data)
-    return wrong
-
-
-@pytest.mark.parametrize("kind, idle_s, is_silent", [(CountingNode, 1, False), (CountingNode, 0.4, True),
-                                                     (CountingPython, 0.4, True)],
-                         ids=["node that tells its limit", "node", "python"])
-def test_the_keep_alive_race_loses_nothing_and_doubles_nothing(make_router, make_backend, monkeypatch,
-                                                               kind, idle_s, is_silent):
-    """WYE_RACE_REQUESTS=100000 for the long run."""
-    wanted = int(os.environ.get("WYE_RACE_REQUESTS", "2000"))
-    width = 100 if wanted < 10000 else 500
-    monkeypatch.setenv("IDLE_S", str(idle_s))
-    if is_silent:
-        monkeypatch.setenv("SILENT", "1")
-    router = make_router(log={"level": "info"}, worker={"balancer": {"max_conns": 0}})
-    router.register(HOST, make_backend(kind=kind))
-    clients = [socket.create_connection(("127.0.0.1", router.port)) for _ in range(width)]
-    wrong = []
-    for _ in range(2):                        # it is seen twice when the backend closes
-        wrong += burst(clients, -width)
-        time.sleep(1.5 * idle_s)
-    for number in range(wanted // width):
-        wrong += burst(clients, number * width)
-        time.sleep(idle_s * (0.9 + 0.02 * (number % 11)))
-    for client in clients:
-        client.close()
-    assert wrong == []
-    seen, twice = json.loads(router.get(HOST, "/twice").body)
-    assert seen == wanted + width
-    assert {int(i) for i, _ in twice} <= set(range(-width, 0)), twice

@@ -591,11 +591,8 @@ static void clear(struct exchange *x)
 /* What the steps want to know of the client's TLS. */
 static void learn_tls(struct exchange *x)
 {
-	const struct conn *conn = downstream_conn(x->downstream);
-
-	x->is_tls = conn->tls != NULL;
-	if (x->is_tls)
-		x->client_certificate = conn_peer_certificate(conn, &x->arena);
+	x->client_conn = downstream_conn(x->downstream);
+	x->is_tls = x->client_conn->tls != NULL;
 }
 
 static void name_peer(struct exchange *x)

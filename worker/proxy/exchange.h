@@ -68,7 +68,7 @@ struct exchange {
 	struct str failure_text;      /* what happened, in Gorouter's words */
 	struct str peer, peer_ip;     /* of the client, "ip:port" and "ip", in the arena */
 	bool is_tls;                  /* the client's connection */
-	struct str client_certificate;        /* DER; empty: none was presented */
+	const struct conn *client_conn;       /* borrowed: while `down` is open */
 	struct str trace_id, span_id; /* lower-case hex, or empty: see trace_ids() */
 
 	uint64_t began_ns, began_wall_ns;     /* head complete */

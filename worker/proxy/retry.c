@@ -3,11 +3,6 @@
  */
 #include "proxy/retry.h"
 
-#include <errno.h>
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/attempt_log.h"
@@ -84,29 +79,23 @@ bool retry_is_idempotent(const struct exchange *x)
 	       http_head_find(&x->request, STR("X-Idempotency-Key")).len;
 }
 
-/* The endpoint had closed the connection before the request came: its FIN was here,
- * then its kernel answered with RST (that order is EPIPE), and has acknowledged no
- * byte.  So nobody can have read one.  Only where socket bytes are request bytes. */
+/* The endpoint had closed the connection before the request came, and its kernel
+ * says that nobody has read any of it. */
 static bool was_refused_unread(const struct exchange *x)
 {
-	const struct stream *up = x->attempt.stream;
-	struct conn *conn = mux_conn(up->mux);
-	int unacknowledged = 0, error = conn->error;
-	socklen_t len = sizeof(error);
-
-	if (x->endpoint.flags & ENDPOINT_TLS || !x->upload.is_done || x->upload.is_stopped)
-		return false;
-	if (!error)
-		getsockopt(conn->watch.fd, SOL_SOCKET, SO_ERROR, &error, &len);
-	return error == EPIPE && ioctl(conn->watch.fd, SIOCOUTQ, &unacknowledged) == 0 &&
-	       unacknowledged > 0 && (uint64_t)unacknowledged >= stream_bytes_sent(up);
+	return x->upload.is_done && !x->upload.is_stopped &&
+	       conn_was_refused_since(mux_conn(x->attempt.stream->mux), x->attempt.sent_before);
 }
 
 /* No endpoint has seen any of this attempt. */
 static bool is_untouched(const struct exchange *x, enum failure failure)
 {
-	return x->attempt.stream && (!stream_bytes_sent(x->attempt.stream) ||
-				     (failure == FAIL_STALE && was_refused_unread(x)));
+	const struct stream *up = x->attempt.stream;
+
+	if (!up)
+		return false;
+	return (!stream_bytes_sent(up) && !conn_tls_owes(mux_conn(up->mux))) ||
+	       (failure == FAIL_STALE && was_refused_unread(x));
 }
 
 static bool is_replayable(const struct exchange *x)

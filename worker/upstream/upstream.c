@@ -153,6 +153,7 @@ static enum failure find_or_connect(struct upstream *u, struct task *task, struc
 	counter_add(u->counters,
 		    attempt->is_reused ? COUNTER_upstream_reuses : COUNTER_upstream_connects, 1);
 	attempt->stream = mux_open(mux, task);
+	attempt->sent_before = mux_conn(mux)->sent;
 	return FAIL_NONE;
 }
 
