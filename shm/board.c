@@ -184,6 +184,8 @@ const char *fact_name(enum fact fact)
 		[FACT_DEFERRED_BYTES]       = "deferred_bytes",
 		[FACT_PRUNE_SUSPENDED]      = "prune_suspended",
 		[FACT_FEED_LOST_MS]         = "feed_lost_ms",
+		[FACT_CONVERGED_MS]         = "converged_ms",
+		[FACT_SNAPSHOT_WALL_MS]     = "snapshot_wall_ms",
 	};
 
 	return (unsigned)fact < FACT_COUNT ? names[fact] : "unknown";

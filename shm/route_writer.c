@@ -200,6 +200,7 @@ static bool entry_remove(struct route_writer *w, struct route *route, uint64_t a
 	bool is_last = route_live_entries(route) == 1;
 
 	w->space.entries--;
+	w->changes++;
 	if (is_last && !w->keep_empty_ticks) {
 		pool_drop(w, route, at);
 	} else {
@@ -345,6 +346,7 @@ static int entry_put(struct route_writer *w, const struct route_key *key,
 	if (i >= 0) {
 		ref_t old = entry_ref(route->entries[i]);
 
+		w->changes += old != inst;
 		word_publish(&route->entries[i], word);
 		inst_detach(w, old);
 		return WRITE_UPDATED;
@@ -352,6 +354,7 @@ static int entry_put(struct route_writer *w, const struct route_key *key,
 	*is_new_route = !route;
 	rc = route ? pool_append(w, route, at, word, is_new_route) : pool_create(w, key, where, word);
 	w->space.entries += !rc;
+	w->changes += !rc;
 	return rc ? rc : WRITE_ADDED;
 }
 
@@ -440,6 +443,13 @@ struct sweep {
 	unsigned removed;
 };
 
+static struct str tags_of(const struct route_writer *w, const struct inst *inst)
+{
+	const char *tags = inst->tags ? shm_get(w->table, inst->tags, inst->tags_bytes) : NULL;
+
+	return tags ? (struct str){ tags, inst->tags_bytes } : STR_NONE;
+}
+
 static void view_entry(const struct route_writer *w, const struct route *route, unsigned i,
 		       struct entry_view *view)
 {
@@ -449,7 +459,7 @@ static void view_entry(const struct route_writer *w, const struct route *route, 
 	*view = (struct entry_view){
 		.key = route_text(route), .last_seen = entry_tick(route->entries[i]),
 		.stale_s = inst->stale_s, .flags = inst->flags, .row = inst->row,
-		.serial = inst->serial, .inst = inst,
+		.serial = inst->serial, .inst = inst, .tags = tags_of(w, inst),
 		.handle = { .route_hash = route->hash, .serial = inst->serial, .inst = ref },
 	};
 }
@@ -609,6 +619,11 @@ void route_writer_tick(struct route_writer *w, uint64_t now_ms)
 		w->was_full = false;
 		recovery_move(w, &moved);
 	}
+}
+
+uint64_t route_writer_changes(const struct route_writer *w)
+{
+	return w->changes;
 }
 
 int route_writer_stuck_slot(const struct route_writer *w, uint64_t now_ms, uint64_t ms)

@@ -77,6 +77,7 @@ struct entry_view {
 	uint64_t serial;
 	struct route_handle handle;
 	const struct inst *inst;      /* for inst_copy() */
+	struct str tags;              /* in the table's memory */
 };
 typedef enum entry_verdict entry_visit_fn(void *context, const struct entry_view *entry);
 unsigned route_writer_sweep(struct route_writer *writer, unsigned slice, uint32_t now_tick,
@@ -96,6 +97,10 @@ unsigned route_writer_remove_serial(struct route_writer *writer, uint32_t row, u
 /* Housekeeping after each batch of messages: grace periods, row recycling,
  * compaction when worthwhile, facts on the board. */
 void route_writer_tick(struct route_writer *writer, uint64_t now_ms);
+
+/* How often endpoints were added, removed or given other attributes: two equal
+ * answers mean that nothing has changed but heartbeats. */
+uint64_t route_writer_changes(const struct route_writer *writer);
 
 /* A slot that blocks reclamation for more than `ms`, or -1. */
 int route_writer_stuck_slot(const struct route_writer *writer, uint64_t now_ms, uint64_t ms);

@@ -67,6 +67,7 @@ struct route_writer {
 	uint64_t drain_tag;
 	bool was_full;                /* something was refused since the last compaction */
 	uint64_t compacted_ms;
+	uint64_t changes;             /* of entries; heartbeats are none */
 	struct draft draft;           /* scratch */
 };
 
