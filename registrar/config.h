@@ -20,6 +20,8 @@ struct registrar_settings {
 	uint64_t empty_pool_timeout_ms, index, prune_alarm_apps;
 	bool suspend_pruning_if_nats_unavailable;
 	struct texts isolation_segments;
+	char *snapshot_directory;
+	uint64_t snapshot_interval_ms, snapshot_max_age_ms;
 	int sharding;                 /* enum sharding */
 };
 
