@@ -47,6 +47,7 @@ enum failure {
 	FAIL_EMPTY_HOST,
 	FAIL_REQUEST_TOO_LARGE,       /* over the router's own limits of a head */
 	FAIL_UNKNOWN_ROUTE,
+	FAIL_REGISTRY_UNTRUSTED,      /* unknown too, but the table may not be all there is */
 	FAIL_NO_ENDPOINTS,            /* the route has none at all */
 	FAIL_CONNECTION_LIMIT,        /* all of its endpoints are at max_conns */
 	/* ours: later */

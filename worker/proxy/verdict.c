@@ -105,6 +105,8 @@ static const struct verdict verdicts[FAIL_COUNT] = {
 				       REFUSED("max-request-size-exceeded") },
 	[FAIL_UNKNOWN_ROUTE]       = { "unknown_route", "NR", "destination_not_found",
 				       404, NO,     NEVER,   NONE,   REFUSED("unknown_route") },
+	[FAIL_REGISTRY_UNTRUSTED]  = { "registry_untrusted", "NR", "destination_unavailable",
+				       503, NO,     NEVER,   NONE,   REFUSED("registry_untrusted") },
 	[FAIL_NO_ENDPOINTS]        = { "no_endpoints", "UH", "destination_unavailable",
 				       503, NO,     NEVER,   NONE,   REFUSED("no_endpoints") },
 	[FAIL_CONNECTION_LIMIT]    = { "connection_limit", "UO", "connection_limit_reached",
