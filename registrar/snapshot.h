@@ -27,9 +27,9 @@ struct snapshot *snapshot_open(const struct registrar_config *config,
  * empty.  Every entry gets `tick` as last-seen.  Returns how many there are now. */
 uint64_t snapshot_load(struct snapshot *snapshot, uint32_t tick);
 
-/* Each 100 ms; `tick` is the table's.  `is_trusted`: a server that can be trusted stands behind the table
- * now, and registrations have converged; only such a table replaces the last one,
- * and an empty one never does. */
+/* Each 100 ms; `tick` is the table's.  `is_trusted`: a server that can be trusted stands
+ * behind the table now, and registrations have converged; only such a table replaces
+ * the last one, and an empty one never does. */
 void snapshot_tick(struct snapshot *snapshot, uint64_t now_ms, uint32_t tick,
 		   bool is_trusted);
 
