@@ -13,6 +13,7 @@
 #include "registrar/snapshot_thread.h"
 #include "shm/counters.h"
 #include "shm/route_table.h"
+#include "shm/tags.h"
 
 #define RENEW_MS (60 * 60 * 1000)     /* an unchanged table is still known to be good */
 #define BYTES_PER_MS 32768            /* most of the disk, on average */
@@ -175,12 +176,13 @@ uint64_t snapshot_load(struct snapshot *s, uint32_t tick)
 static enum entry_verdict save(void *context, const struct entry_view *view)
 {
 	struct snapshot *s = context;
+	char tags[ENDPOINT_TAGS_MAX];
 	struct endpoint endpoint;
 	uint32_t age = s->tick > view->last_seen ? s->tick - view->last_seen : 0;
 
-	if (!inst_copy(view->inst, &endpoint))
+	if (!inst_copy(view->inst, &endpoint) ||
+	    !tags_unpack(view->inst, view->packed_tags, tags, &endpoint.tags))
 		return ENTRY_KEEP;
-	endpoint.tags = view->tags;
 	snapshot_put(&s->slice, view->key, age / TICKS_PER_S, &endpoint);
 	s->head.entries++;
 	return ENTRY_KEEP;

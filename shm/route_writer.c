@@ -443,7 +443,7 @@ struct sweep {
 	unsigned removed;
 };
 
-static struct str tags_of(const struct route_writer *w, const struct inst *inst)
+static struct str packed_tags_of(const struct route_writer *w, const struct inst *inst)
 {
 	const char *tags = inst->tags ? shm_get(w->table, inst->tags, inst->tags_bytes) : NULL;
 
@@ -459,7 +459,7 @@ static void view_entry(const struct route_writer *w, const struct route *route, 
 	*view = (struct entry_view){
 		.key = route_text(route), .last_seen = entry_tick(route->entries[i]),
 		.stale_s = inst->stale_s, .flags = inst->flags, .row = inst->row,
-		.serial = inst->serial, .inst = inst, .tags = tags_of(w, inst),
+		.serial = inst->serial, .inst = inst, .packed_tags = packed_tags_of(w, inst),
 		.handle = { .route_hash = route->hash, .serial = inst->serial, .inst = ref },
 	};
 }

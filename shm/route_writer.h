@@ -77,7 +77,7 @@ struct entry_view {
 	uint64_t serial;
 	struct route_handle handle;
 	const struct inst *inst;      /* for inst_copy() */
-	struct str tags;              /* in the table's memory */
+	struct str packed_tags;       /* in the table's memory, for tags_unpack() */
 };
 typedef enum entry_verdict entry_visit_fn(void *context, const struct entry_view *entry);
 unsigned route_writer_sweep(struct route_writer *writer, unsigned slice, uint32_t now_tick,
