@@ -43,6 +43,12 @@ struct registrar {
 	char greeting[GREETING_SIZE];
 };
 
+static void publish_readiness(const struct registrar *r)
+{
+	board_set_fact(r->board, FACT_CONVERGED_MS, r->readiness.converged_ms);
+	board_set_fact(r->board, FACT_FEED_LOST_MS, r->readiness.lost_ms);
+}
+
 /* A table that is there wins over the file. */
 static void load_snapshot(struct registrar *r, uint64_t endpoints)
 {
@@ -54,6 +60,7 @@ static void load_snapshot(struct registrar *r, uint64_t endpoints)
 	readiness_init(&r->readiness, r->config->settings.minimum_register_interval_ms, endpoints,
 		       board_fact(r->board, FACT_CONVERGED_MS),
 		       board_fact(r->board, FACT_FEED_LOST_MS), now);
+	publish_readiness(r);
 }
 
 static int attach(struct registrar *r, struct reason *reason)
@@ -161,8 +168,7 @@ static void tick_readiness(struct registrar *r, uint64_t now, uint32_t tick)
 	if (!had_converged && r->readiness.converged_ms)
 		log_info("registrations-converged", "endpoints=%llu",
 			 (unsigned long long)usage.entries);
-	board_set_fact(r->board, FACT_CONVERGED_MS, r->readiness.converged_ms);
-	board_set_fact(r->board, FACT_FEED_LOST_MS, r->readiness.lost_ms);
+	publish_readiness(r);
 	snapshot_tick(r->snapshot, now, tick, is_trusted && r->readiness.converged_ms);
 }
 

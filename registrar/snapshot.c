@@ -37,6 +37,7 @@ struct snapshot {
 	uint64_t changes;             /* of the table when the target was begun */
 	uint64_t written_changes;     /* what the newest file holds */
 	uint64_t begun_ms, due_ms, renew_ms;
+	uint64_t longest_ns;          /* that copying kept the loop, since begun_ms */
 	uint64_t sequence, confirmed_wall_ms;
 	bool has_written;             /* by this process */
 	bool was_trusted;             /* while this process ran */
@@ -136,7 +137,8 @@ static void tell_loaded(const struct snapshot *s, const struct snapshot_file *fi
 			  "the table is too small for what was saved");
 }
 
-/* -EINVAL: the file is not good, which says `reason`; nothing was taken from it. */
+/* -EINVAL: the file is not good, other errors are the machine's; `reason` says which, and
+ * nothing was taken from it. */
 static int load_file(struct snapshot *s, struct snapshot_file *file, uint32_t tick,
 		     struct loaded *loaded, struct reason *reason)
 {
@@ -162,11 +164,18 @@ uint64_t snapshot_load(struct snapshot *s, uint32_t tick)
 	struct reason why;
 
 	while ((file = snapshot_files_newest(&s->files)) != NULL) {
-		if (load_file(s, file, tick, &loaded, &why) == 0) {
+		int rc = load_file(s, file, tick, &loaded, &why);
+
+		if (rc == 0) {
 			s->confirmed_wall_ms = file->head.confirmed_wall_ms;
 			break;
 		}
-		snapshot_file_refuse(&s->files, file, &why);
+		if (rc == -EINVAL) {
+			snapshot_file_refuse(&s->files, file, &why);
+			continue;
+		}
+		log_error("snapshot-not-usable", "file=%s reason=%s", file->path, why.text);
+		break;
 	}
 	return loaded.entries;
 }
@@ -191,13 +200,16 @@ static enum entry_verdict save(void *context, const struct entry_view *view)
 /* Copies slices until this turn of the loop has done enough. */
 static void copy_slices(struct snapshot *s)
 {
-	uint64_t began_ns = clock_ns();
+	uint64_t began_ns = clock_ns(), took_ns;
 
 	s->slice.used = 0;
-	do
+	do {
 		route_writer_sweep(s->writer, s->next_slice++, s->tick, save, s);
-	while (s->next_slice < ROUTE_WRITER_SLICES && s->slice.used < TURN_BYTES &&
-	       clock_ns() - began_ns < TURN_NS);
+		took_ns = clock_ns() - began_ns;
+	} while (s->next_slice < ROUTE_WRITER_SLICES && s->slice.used < TURN_BYTES &&
+		 took_ns < TURN_NS);
+	if (took_ns > s->longest_ns)
+		s->longest_ns = took_ns;
 }
 
 /* The next part goes to the thread; after the last one, the head. */
@@ -232,6 +244,7 @@ static void begin(struct snapshot *s, uint64_t now_ms)
 	};
 	s->changes = route_writer_changes(s->writer);
 	s->begun_ms = now_ms;
+	s->longest_ns = 0;
 	s->next_slice = 0;
 	snapshot_thread_begin(s->thread, s->target);
 }
@@ -250,10 +263,11 @@ static void finish(struct snapshot *s, uint64_t now_ms)
 {
 	uint64_t pace_ms = s->head.body_bytes / BYTES_PER_MS;
 
-	log_debug("snapshot-written", "file=%s endpoints=%llu bytes=%llu took_ms=%llu",
-		  s->target->path, (unsigned long long)s->head.entries,
-		  (unsigned long long)s->head.body_bytes,
-		  (unsigned long long)(now_ms - s->begun_ms));
+	log_debug("snapshot-written", "file=%s endpoints=%llu bytes=%llu took_ms=%llu "
+		  "longest_turn_us=%llu", s->target->path,
+		  (unsigned long long)s->head.entries, (unsigned long long)s->head.body_bytes,
+		  (unsigned long long)(now_ms - s->begun_ms),
+		  (unsigned long long)(s->longest_ns / 1000));
 	counter_add(s->counters, COUNTER_snapshots_written, 1);
 	board_set_fact(s->board, FACT_SNAPSHOT_WALL_MS, s->head.saved_wall_ms);
 	s->target->head = s->head;

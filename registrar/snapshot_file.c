@@ -90,11 +90,23 @@ void snapshot_file_refuse(struct snapshot_files *files, struct snapshot_file *fi
 			  reason.text);
 }
 
+/* A fault of the machine is no fault of the file: it stays where it is, unused. */
+static bool is_passing(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EACCES ||
+	       error == -EIO || error == -EROFS || error == -ENOSPC || error == -EDQUOT;
+}
+
 static void open_or_refuse(struct snapshot_files *files, struct snapshot_file *file)
 {
 	struct reason why;
+	int rc = open_file(files, file, 0, &why);
 
-	if (open_file(files, file, 0, &why) < 0 || read_head(files, file, &why) < 0)
+	if (rc == 0)
+		rc = read_head(files, file, &why);
+	if (is_passing(rc))
+		log_error("snapshot-not-usable", "file=%s reason=%s", file->path, why.text);
+	else if (rc < 0)
 		snapshot_file_refuse(files, file, &why);
 }
 
