@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "endpoint_live.h"
 #include "tests/unit/fixture/base_clock.h"
 #include "proxy/verdict.h"
