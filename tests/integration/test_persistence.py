@@ -127,13 +127,14 @@ def test_a_start_without_nats_serves_the_last_table_within_a_second(saved):
 
 
 def test_what_was_read_stays_while_nats_is_away_and_goes_when_nobody_repeats_it(make_router, make_backend):
-    keeper = Keeper(make_router, registrar={"droplet_stale_threshold": "1s", "prune_interval": "200ms"})
+    keeper = Keeper(make_router)
     router, live, dead = keeper.router, make_backend(name="live"), make_backend(name="dead")
     router.start()
     router.register("live.example", live)
     router.register("dead.example", dead)
     keeper.wait_saved()
     router.bus.stop()
+    router.write_config(registrar={"droplet_stale_threshold": "1s", "prune_interval": "200ms"})
     keeper.reboot()
     wait_until(lambda: router.health() == 200, "it is healthy")
     time.sleep(2.5)
