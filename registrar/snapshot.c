@@ -17,8 +17,10 @@
 
 #define RENEW_MS (60 * 60 * 1000)     /* an unchanged table is still known to be good */
 #define BYTES_PER_MS 32768            /* most of the disk, on average */
-#define TURN_NS 5000000               /* enough copying for one turn of the loop */
-#define TURN_BYTES (4u << 20)
+#define SLICE_BITS 10
+#define SLICES (1u << SLICE_BITS)
+#define TURN_NS 20000000              /* enough copying for one turn of the loop */
+#define TURN_BYTES (16u << 20)
 #define BEAT_ENTRIES 65536
 #define TICKS_PER_S 10
 
@@ -204,9 +206,9 @@ static void copy_slices(struct snapshot *s)
 
 	s->slice.used = 0;
 	do {
-		route_writer_sweep(s->writer, s->next_slice++, s->tick, save, s);
+		route_writer_sweep_part(s->writer, s->next_slice++, SLICE_BITS, s->tick, save, s);
 		took_ns = clock_ns() - began_ns;
-	} while (s->next_slice < ROUTE_WRITER_SLICES && s->slice.used < TURN_BYTES &&
+	} while (s->next_slice < SLICES && s->slice.used < TURN_BYTES &&
 		 took_ns < TURN_NS);
 	if (took_ns > s->longest_ns)
 		s->longest_ns = took_ns;
@@ -215,7 +217,7 @@ static void copy_slices(struct snapshot *s)
 /* The next part goes to the thread; after the last one, the head. */
 static void hand_over(struct snapshot *s)
 {
-	if (s->next_slice < ROUTE_WRITER_SLICES) {
+	if (s->next_slice < SLICES) {
 		copy_slices(s);
 		snapshot_thread_write(s->thread, s->target, &s->slice);
 		return;
@@ -290,7 +292,7 @@ static void advance(struct snapshot *s, uint64_t now_ms)
 		return;
 	if (rc < 0)
 		fail(s, rc);
-	else if (s->next_slice > ROUTE_WRITER_SLICES)
+	else if (s->next_slice > SLICES)
 		finish(s, now_ms);
 	else
 		hand_over(s);

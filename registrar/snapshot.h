@@ -5,7 +5,7 @@
  * it is served until servers confirm it, or have been silent about it for a full
  * lifetime.
  *
- * The loop copies one slice of the table at a time (route_writer_sweep), each entry
+ * The loop copies a part of the table at a time (route_writer_sweep_part), each entry
  * whole; a thread of its own does the checksum and all waiting for the disk.  The
  * thread touches nothing but the bytes it was handed.
  */

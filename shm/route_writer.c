@@ -15,6 +15,8 @@
 
 #define READERS_WAIT_MS 30000
 #define COMPACTION_PAUSE_MS 10000
+#define SLICE_BITS 6
+_Static_assert(ROUTE_WRITER_SLICES == 1 << SLICE_BITS, "slices");
 
 /* --- open and close --- */
 
@@ -497,16 +499,17 @@ static void sweep_pool(struct route_writer *w, struct sweep *sweep, struct route
 
 /* A slice is a range of tags; its words begin at the home of the first and end at
  * the first gap after the home of the last. */
-unsigned route_writer_sweep(struct route_writer *w, unsigned slice, uint32_t now_tick,
-			    entry_visit_fn *visit, void *context)
+unsigned route_writer_sweep_part(struct route_writer *w, unsigned part, unsigned part_bits,
+				 uint32_t now_tick, entry_visit_fn *visit, void *context)
 {
 	struct sweep sweep = { visit, context, now_tick, 0 };
 	const struct space *space = &w->space;
+	unsigned shift = 32 - part_bits;
 	uint64_t mask = (1ull << space->bits) - 1;
-	uint64_t at = index_home(slice << 26, space->bits);
-	uint64_t stop = index_home(slice << 26 | ((1u << 26) - 1), space->bits);
+	uint64_t at = index_home(part << shift, space->bits);
+	uint64_t stop = index_home(part << shift | ((1u << shift) - 1), space->bits);
 
-	if (slice >= ROUTE_WRITER_SLICES)
+	if (part >= 1u << part_bits)
 		return 0;
 	w->now_tick = now_tick;
 	for (uint64_t i = 0; i <= mask; i++, at++) {
@@ -514,11 +517,17 @@ unsigned route_writer_sweep(struct route_writer *w, unsigned slice, uint32_t now
 
 		if (word == 0 && at >= stop)
 			break;
-		if (index_ref(word) > REF_TOMBSTONE && index_tag(word) >> 26 == slice)
+		if (index_ref(word) > REF_TOMBSTONE && index_tag(word) >> shift == part)
 			sweep_pool(w, &sweep, shm_get(w->table, index_ref(word), sizeof(struct route)),
 				   at & mask);
 	}
 	return sweep.removed;
+}
+
+unsigned route_writer_sweep(struct route_writer *w, unsigned slice, uint32_t now_tick,
+			    entry_visit_fn *visit, void *context)
+{
+	return route_writer_sweep_part(w, slice, SLICE_BITS, now_tick, visit, context);
 }
 
 /* The block that a worker's event means; what it says is not trusted. */

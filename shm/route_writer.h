@@ -83,6 +83,10 @@ typedef enum entry_verdict entry_visit_fn(void *context, const struct entry_view
 unsigned route_writer_sweep(struct route_writer *writer, unsigned slice, uint32_t now_tick,
 			    entry_visit_fn *visit, void *context);
 
+/* The same for one of 1 << part_bits parts, 1 to 20 bits. */
+unsigned route_writer_sweep_part(struct route_writer *writer, unsigned part, unsigned part_bits,
+				 uint32_t now_tick, entry_visit_fn *visit, void *context);
+
 /* Copies the endpoint that a worker's event names; false: there is none (any
  * more).  Row and serial are not trusted. */
 bool route_writer_endpoint(const struct route_writer *writer, uint32_t row, uint64_t serial,
