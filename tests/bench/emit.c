@@ -4,11 +4,14 @@
  * route-emitter sends, through one plain NATS connection.
  *
  *   emit PORT [--first N] [--routes N] [--rounds N] [--rate MESSAGES/S] [--instances N]
- *             [--port N] [--host TEXT] [--unregister]
+ *             [--backend PORT] [--churn]
  *
- * Route k is app-k.apps.example.com.  All messages of a round are different; each
- * round is the same.  Prints how many messages went out in how many seconds once
- * the server has read the last.
+ * Route k is app-k.apps.example.com, k with seven digits.  All messages of a round
+ * are different; each round is the same, but with --churn every second round takes
+ * back what the one before registered.  With --backend all routes are those of one
+ * app at 127.0.0.1:PORT, otherwise each has an app and an address of its own.
+ * Prints how many messages went out in how many seconds once the server has read
+ * the last.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,10 +29,8 @@
 #define MESSAGE_BYTES 2048
 
 struct options {
-	uint16_t nats_port, port;
-	uint64_t first, routes, rounds, rate, instances;
-	const char *host;             /* of every endpoint; NULL: 10.x.y.z of its own */
-	bool unregisters;
+	uint64_t nats_port, first, routes, rounds, rate, instances, backend;
+	bool churns;
 };
 
 struct emitter {
@@ -91,6 +92,13 @@ static char *put_number(char *at, uint64_t value)
 	return at + (digits + sizeof(digits) - p);
 }
 
+static char *put_padded(char *at, uint64_t value)
+{
+	for (int i = 6; i >= 0; i--, value /= 10)
+		at[i] = (char)('0' + value % 10);
+	return at + 7;
+}
+
 /* The same for the same kind and number. */
 static char *put_guid(char *at, char kind, uint64_t number)
 {
@@ -110,8 +118,8 @@ static char *put_guid(char *at, char kind, uint64_t number)
 static char *put_address(char *at, const struct options *o, uint64_t instance)
 {
 	at = put(at, "{\"host\":\"");
-	if (o->host) {
-		at = put(at, o->host);
+	if (o->backend) {
+		at = put(at, "127.0.0.1");
 	} else {
 		at = put(at, "10.");
 		at = put_number(at, instance >> 16 & 255);
@@ -121,7 +129,7 @@ static char *put_address(char *at, const struct options *o, uint64_t instance)
 		at = put_number(at, instance & 255);
 	}
 	at = put(at, "\",\"port\":");
-	at = put_number(at, o->port ? o->port : 61000 + (instance >> 24));
+	at = put_number(at, o->backend ? o->backend : 61000 + (instance >> 24));
 	return at;
 }
 
@@ -151,13 +159,14 @@ static char *put_tags(char *at, uint64_t app, uint64_t index, uint64_t instance)
 	return put(at, "\"}");
 }
 
-static size_t format_message(char *out, const struct options *o, uint64_t app, uint64_t index)
+static size_t format_message(char *out, const struct options *o, uint64_t route, uint64_t index)
 {
+	uint64_t app = o->backend ? 0 : route;
 	uint64_t instance = app * o->instances + index;
 	char *at = put_address(out, o, instance);
 
 	at = put(at, ",\"uris\":[\"app-");
-	at = put_number(at, app);
+	at = put_padded(at, route);
 	at = put(at, ".apps.example.com\"],\"app\":\"");
 	at = put_guid(at, 'a', app);
 	at = put(at, "\",\"private_instance_id\":\"");
@@ -213,7 +222,7 @@ static void flush(struct emitter *e)
 
 static void connect_to(struct emitter *e)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(e->options.nats_port),
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)e->options.nats_port),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
 	e->fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -226,11 +235,10 @@ static void connect_to(struct emitter *e)
 		read_server(e, 1000);
 }
 
-static void publish(struct emitter *e, uint64_t app, uint64_t index)
+static void publish(struct emitter *e, const char *subject, uint64_t route, uint64_t index)
 {
-	const char *subject = e->options.unregisters ? "router.unregister" : "router.register";
 	char message[MESSAGE_BYTES];
-	size_t len = format_message(message, &e->options, app, index);
+	size_t len = format_message(message, &e->options, route, index);
 
 	if (e->used + len + 64 > OUT_BYTES)
 		flush(e);
@@ -261,12 +269,15 @@ static void emit(struct emitter *e)
 	const struct options *o = &e->options;
 	double began = now_s();
 
-	for (uint64_t round = 0; round < o->rounds; round++)
-		for (uint64_t k = o->first; k < o->first + o->routes; k++)
-			for (uint64_t i = 0; i < o->instances; i++) {
-				publish(e, k, i);
-				keep_rate(e, began);
-			}
+	for (uint64_t round = 0; round < o->rounds; round++) {
+		bool takes_back = o->churns && round % 2 == 1;
+
+		for (uint64_t n = 0; n < o->routes * o->instances; n++) {
+			publish(e, takes_back ? "router.unregister" : "router.register",
+				o->first + n / o->instances, n % o->instances);
+			keep_rate(e, began);
+		}
+	}
 	flush(e);
 	e->pongs = 0;
 	e->used = (size_t)sprintf(e->out, "PING\r\n");
@@ -284,6 +295,7 @@ static bool is_number_option(struct options *o, const char *name, uint64_t value
 	const struct { const char *name; uint64_t *out; } rows[] = {
 		{ "--first", &o->first }, { "--routes", &o->routes }, { "--rounds", &o->rounds },
 		{ "--rate", &o->rate }, { "--instances", &o->instances },
+		{ "--backend", &o->backend },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -291,10 +303,6 @@ static bool is_number_option(struct options *o, const char *name, uint64_t value
 			*rows[i].out = value;
 			return true;
 		}
-	if (strcmp(name, "--port") == 0) {
-		o->port = (uint16_t)value;
-		return true;
-	}
 	return false;
 }
 
@@ -304,15 +312,13 @@ static struct options read_options(int argc, char **argv)
 
 	if (argc < 2) {
 		fprintf(stderr, "usage: emit PORT [--first N] [--routes N] [--rounds N] [--rate N] "
-			"[--instances N] [--port N] [--host TEXT] [--unregister]\n");
+			"[--instances N] [--backend PORT] [--churn]\n");
 		exit(2);
 	}
-	o.nats_port = (uint16_t)atoi(argv[1]);
+	o.nats_port = strtoull(argv[1], NULL, 10);
 	for (int i = 2; i < argc; i++) {
-		if (strcmp(argv[i], "--unregister") == 0) {
-			o.unregisters = true;
-		} else if (i + 1 < argc && strcmp(argv[i], "--host") == 0) {
-			o.host = argv[++i];
+		if (strcmp(argv[i], "--churn") == 0) {
+			o.churns = true;
 		} else if (i + 1 < argc && is_number_option(&o, argv[i], strtoull(argv[i + 1], NULL, 10))) {
 			i++;
 		} else {
