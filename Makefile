@@ -87,7 +87,7 @@ LINK_base      := -lconfig -lpthread
 LINK_shm       := $(LINK_base) -lrt
 LINK_tags      := -llz4
 LINK_master    := $(LINK_shm)
-LINK_registrar := $(LINK_shm) -lnats -ljansson -lurcu-common $(LINK_tags)
+LINK_registrar := $(LINK_shm) -lnats -ljansson -lurcu-common -lz $(LINK_tags)
 LINK_net       := $(LINK_base) -lssl -lcrypto -lcares
 LINK_http      := $(LINK_net)
 LINK_upstream  := $(LINK_net) -lrt
@@ -124,7 +124,7 @@ $(BUILD)/%.o: %.c Makefile
 # --- packages
 
 BUILD_PACKAGES := gcc make pkg-config libssl-dev liburcu-dev libnats-dev libconfig-dev libjansson-dev \
-                  libc-ares-dev libnghttp2-dev liblz4-dev
+                  libc-ares-dev libnghttp2-dev liblz4-dev zlib1g-dev
 RUN_PACKAGES   := nats-server python3 curl
 TEST_PACKAGES  := libcmocka-dev python3-pytest nodejs strace
 LINT_PACKAGES  := cppcheck
@@ -204,7 +204,7 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 FUZZ_C      := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_REPLAY := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_C))
 FUZZ_USES   := dump registrar proxy upstream http net shm_writer shm base
-FUZZ_LINK   := -lnats -ljansson -lurcu-common $(LINK_tags) -lssl -lcrypto -lcares -lconfig -lpthread -lrt
+FUZZ_LINK   := -lnats -ljansson -lurcu-common -lz $(LINK_tags) -lssl -lcrypto -lcares -lconfig -lpthread -lrt
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(foreach l,$(FUZZ_USES),$(call archive,$(l)))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(foreach l,$(FUZZ_USES),$(call archive,$(l))) $(FUZZ_LINK)
@@ -266,7 +266,7 @@ lint:
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/wye $(DESTDIR)/etc/wye $(DESTDIR)/etc/init.d \
-	  $(DESTDIR)/var/log/wye \
+	  $(DESTDIR)/var/log/wye $(DESTDIR)/var/lib/wye \
 	  $(DESTDIR)/etc/logrotate.d $(DESTDIR)/lib/systemd/system
 	install -m 755 $(BUILD)/wye $(BUILD)/shm-dump $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/wye-worker $(BUILD)/wye-registrar $(DESTDIR)$(PREFIX)/lib/wye/

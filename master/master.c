@@ -210,7 +210,8 @@ static void on_started(struct master *master, uint64_t now_ms)
 	if (pid_file_write(&master->pid_file) < 0)
 		log_error("pid-file-not-written", "path=%s", master->pid_file.path);
 	daemon_ready(&master->daemon);
-	master->healthy_at_ms = now_ms + (is_fresh ? master_config_of(master)->start_delay_ms : 0);
+	master->healthy_at_ms = now_ms + (master->was_healthy ? 0 :
+					  master_config_of(master)->start_delay_ms);
 	log_info("gorouter.started", "pid=%d table=%s", (int)getpid(),
 		 is_fresh ? "new" : "taken over");
 }
@@ -282,6 +283,19 @@ static void sweep(struct master *master, uint64_t now_ms)
 		log_info("slots-cleared", "count=%u", buried);
 }
 
+static bool has_converged(const struct master *master)
+{
+	return board_fact(master->handover.board, FACT_CONVERGED_MS) != 0;
+}
+
+/* Load balancers may come once the table is as good as registrations make it, which
+ * the registrar says, or when it has been waited for long enough. */
+static bool is_ready(const struct master *master, uint64_t now_ms)
+{
+	return master->healthy_at_ms &&
+	       (now_ms >= master->healthy_at_ms || has_converged(master));
+}
+
 static void show_ourselves(struct master *master, uint64_t now_ms)
 {
 	struct board *board = master->handover.board;
@@ -289,10 +303,14 @@ static void show_ourselves(struct master *master, uint64_t now_ms)
 
 	if (master->phase != PHASE_RUNNING)
 		health = HEALTH_DEGRADED;
-	else if (master->healthy_at_ms && now_ms >= master->healthy_at_ms)
+	else if (is_ready(master, now_ms))
 		health = HEALTH_HEALTHY;
-	if (board_fact(board, FACT_HEALTH) != health)
+	if (board_fact(board, FACT_HEALTH) != health) {
 		board_set_fact(board, FACT_HEALTH, health);
+		if (health == HEALTH_HEALTHY)
+			log_info("healthy", "because=%s", has_converged(master)
+				 ? "registrations have converged" : "start_delay is over");
+	}
 	board_slot_beat(board, SLOT_MASTER, now_ms);
 }
 
@@ -400,6 +418,8 @@ static void open_facts(struct master *master)
 	master->counters = counters_row(board, SLOT_MASTER);
 	master->generation_count = (unsigned)board_fact(board, FACT_GENERATION);
 	board_set_fact(board, FACT_STARTED_WALL_MS, clock_wall_ns() / 1000000u);
+	master->was_healthy = !master->handover.objects.is_fresh &&
+			      board_fact(board, FACT_HEALTH) != HEALTH_INITIALIZING;
 	board_set_fact(board, FACT_HEALTH, HEALTH_INITIALIZING);
 }
 

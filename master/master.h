@@ -33,7 +33,8 @@ struct master {
 	struct watchdog watchdog;
 	enum master_phase phase;
 	uint64_t deadline_ms;         /* of WAITING and STOPPING */
-	uint64_t healthy_at_ms;       /* not before the first generation is ready: 0 */
+	uint64_t healthy_at_ms;       /* at the latest; 0: the first generation is not ready */
+	bool was_healthy;             /* the table was taken over, and had its start behind it */
 	uint64_t swept_ms;
 	bool reload_wanted, reload_waits;
 	uint64_t *counters;           /* our row on the board */

@@ -25,6 +25,9 @@ static const struct setting registrar_rows[] = {
 	R(TEXTS, isolation_segments, "isolation_segments", ""),
 	R(CHOICE, sharding, "routing_table_sharding_mode", "all",
 	  "all|shared-and-segments|segments"),
+	R(TEXT, snapshot_directory, "snapshot_directory", "/var/lib/wye"),
+	R(MS, snapshot_interval_ms, "snapshot_interval", "10s", "100ms", "1d"),
+	R(MS, snapshot_max_age_ms, "snapshot_max_age", "24h", "1s", "365d"),
 	R(N, index, "index", 0, 0, 1000000),
 	SETTING_END,
 };

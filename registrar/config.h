@@ -21,6 +21,8 @@ struct registrar_settings {
 	uint64_t digest_interval_ms, divergence_routes, divergence_permille, divergence_cycles;
 	bool suspend_pruning_if_nats_unavailable;
 	struct texts isolation_segments;
+	char *snapshot_directory;
+	uint64_t snapshot_interval_ms, snapshot_max_age_ms;
 	int sharding;                 /* enum sharding */
 };
 

@@ -16,7 +16,9 @@
 #include "registrar/digest.h"
 #include "registrar/greeting.h"
 #include "registrar/prune.h"
+#include "registrar/readiness.h"
 #include "registrar/registry.h"
+#include "registrar/snapshot.h"
 #include "registrar/sources.h"
 #include "shm/counters.h"
 #include "shm/route_table.h"
@@ -34,12 +36,34 @@ struct registrar {
 	struct sources sources;
 	struct prune prune;
 	struct digest *digest;
+	struct snapshot *snapshot;    /* NULL: off */
+	struct readiness readiness;
 	struct bus *bus;
 	uint64_t *counters;
 	uint64_t next_tick_ms, dropped, reconnects;
 	int signals;
 	char greeting[GREETING_SIZE];
 };
+
+static void publish_readiness(const struct registrar *r)
+{
+	board_set_fact(r->board, FACT_CONVERGED_MS, r->readiness.converged_ms);
+	board_set_fact(r->board, FACT_FEED_LOST_MS, r->readiness.lost_ms);
+}
+
+/* A table that is there wins over the file. */
+static void load_snapshot(struct registrar *r, uint64_t endpoints)
+{
+	uint64_t now = clock_ms();
+
+	r->snapshot = snapshot_open(r->config, r->writer, r->board, r->counters);
+	if (!endpoints && r->snapshot)
+		endpoints = snapshot_load(r->snapshot, table_tick(r->table, now));
+	readiness_init(&r->readiness, r->config->settings.minimum_register_interval_ms, endpoints,
+		       board_fact(r->board, FACT_CONVERGED_MS),
+		       board_fact(r->board, FACT_FEED_LOST_MS), now);
+	publish_readiness(r);
+}
 
 static int attach(struct registrar *r, struct reason *reason)
 {
@@ -56,13 +80,15 @@ static int attach(struct registrar *r, struct reason *reason)
 	    (rc = board_map(PROCESS_FD_BOARD, &r->board, reason)) < 0 ||
 	    (rc = board_slot_claim(r->board, SLOT_REGISTRAR, reason)) < 0 ||
 	    (rc = table_map(PROCESS_FD_TABLE, true, &r->table, reason)) < 0 ||
-	    (rc = route_writer_open(r->table, r->board, &r->writer, &recovery, reason)) < 0 ||
-	    (rc = process_drop_privileges(&r->process, reason)) < 0)
+	    (rc = route_writer_open(r->table, r->board, &r->writer, &recovery, reason)) < 0)
 		return rc;
 	log_info("table-attached", "routes=%llu endpoints=%llu damaged=%llu took_ms=%llu",
 		 (unsigned long long)recovery.routes, (unsigned long long)recovery.endpoints,
 		 (unsigned long long)recovery.damaged, (unsigned long long)recovery.took_ms);
 	r->counters = counters_row(r->board, SLOT_REGISTRAR);
+	load_snapshot(r, recovery.endpoints);
+	if ((rc = process_drop_privileges(&r->process, reason)) < 0)
+		return rc;
 	r->registry = registry_create(&r->config->settings, r->writer, r->board, r->counters);
 	sources_init(&r->sources, 1);
 	r->prune = (struct prune){ .is_suspended = true, .settings = &r->config->settings,
@@ -157,6 +183,21 @@ static void publish_digest(struct registrar *r, uint64_t now)
 		bus_publish(r->bus, DIGEST_SUBJECT, (struct str){ (char *)message, sizeof(message) });
 }
 
+static void tick_readiness(struct registrar *r, uint64_t now, uint32_t tick)
+{
+	bool is_trusted = sources_any_trusted(&r->sources);
+	bool had_converged = r->readiness.converged_ms != 0;
+	struct table_usage usage;
+
+	route_writer_usage(r->writer, &usage);
+	readiness_tick(&r->readiness, is_trusted, usage.entries, now);
+	if (!had_converged && r->readiness.converged_ms)
+		log_info("registrations-converged", "endpoints=%llu",
+			 (unsigned long long)usage.entries);
+	publish_readiness(r);
+	snapshot_tick(r->snapshot, now, tick, is_trusted && r->readiness.converged_ms);
+}
+
 static void on_tick(struct registrar *r)
 {
 	uint64_t now = clock_ms();
@@ -169,6 +210,7 @@ static void on_tick(struct registrar *r)
 	prune_tick(&r->prune, tick);
 	route_writer_tick(r->writer, now);
 	publish_digest(r, now);
+	tick_readiness(r, now, tick);
 	publish_facts(r, now);
 }
 
@@ -225,6 +267,7 @@ int registrar_run(const struct registrar_config *config, struct reason *reason)
 	loop(&r);
 	log_at(LOG_LEVEL_INFO, "subscriber", "exited", LOG_NO_DATA);
 	bus_close(r.bus);
+	snapshot_close(r.snapshot);
 	registry_destroy(r.registry);
 	digest_destroy(r.digest);
 	route_writer_close(r.writer);

@@ -47,7 +47,7 @@ void registry_destroy(struct registry *r)
 	free(r);
 }
 
-static bool is_in_shard(const struct registrar_settings *s, struct str segment)
+bool registry_is_in_shard(const struct registrar_settings *s, struct str segment)
 {
 	if (s->sharding == SHARDING_ALL ||
 	    (s->sharding == SHARDING_SHARED_AND_SEGMENTS && str_is_empty(segment)))
@@ -95,7 +95,7 @@ static bool concerns_us(struct registry *r, const struct endpoint *endpoint)
 {
 	uint64_t suppressed;
 
-	if (is_in_shard(r->settings, endpoint->isolation_segment))
+	if (registry_is_in_shard(r->settings, endpoint->isolation_segment))
 		return true;
 	counter_add(r->counters, COUNTER_registry_message_filtered, 1);
 	if (log_limit_allows(&r->filtered_limit, &suppressed))

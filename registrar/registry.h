@@ -16,6 +16,9 @@ struct registry *registry_create(const struct registrar_settings *settings,
 				 uint64_t *counters);
 void registry_destroy(struct registry *registry);
 
+/* True if endpoints of this isolation segment are for this router. */
+bool registry_is_in_shard(const struct registrar_settings *settings, struct str segment);
+
 /* One raw message, received through server `source` (sources.h) at `tick`. */
 void registry_register(struct registry *registry, unsigned source, struct str payload,
 		       uint32_t tick);

@@ -188,6 +188,8 @@ const char *fact_name(enum fact fact)
 		[FACT_ROUTERS_DIVERGING]    = "routers_diverging",
 		[FACT_TABLE_DIVERGENCE]     = "table_divergence",
 		[FACT_TABLE_DIVERGENCE_PPM] = "table_divergence_ppm",
+		[FACT_CONVERGED_MS]         = "converged_ms",
+		[FACT_SNAPSHOT_WALL_MS]     = "snapshot_wall_ms",
 	};
 
 	return (unsigned)fact < FACT_COUNT ? names[fact] : "unknown";

@@ -74,7 +74,12 @@ enum fact {
 	FACT_DEFERRED_BYTES,          /* retired, waiting for readers; registrar */
 	FACT_PRUNE_SUSPENDED,         /* 0 or 1; registrar */
 	FACT_FEED_LOST_MS,            /* clock_ms() since when no NATS server can be trusted; 0:
-	                                 one can; registrar */
+	                                 one can; 1: there never was one, nor a table from
+	                                 before; registrar */
+	FACT_CONVERGED_MS,            /* clock_ms() since when the table is as good as
+	                                 registrations make it; 0: not yet; registrar */
+	FACT_SNAPSHOT_WALL_MS,        /* when the last-known-good table was saved; 0: never;
+	                                 registrar */
 	FACT_DIGEST_ROUTERS,          /* other routers whose tables are compared; registrar */
 	FACT_ROUTERS_DIVERGING,       /* of them: hold other routes for too long; registrar */
 	FACT_TABLE_DIVERGENCE,        /* routes by which the most different one differs; registrar */

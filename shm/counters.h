@@ -35,7 +35,9 @@
 	X(routes_pruned) \
 	X(nats_reconnects) X(greetings_answered) \
 	X(worker_restarts) X(registrar_restarts) X(reloads) X(reloads_failed) \
-	X(access_log_syslog_lines) X(access_log_syslog_dropped)
+	X(access_log_syslog_lines) X(access_log_syslog_dropped) \
+	X(snapshots_written) X(snapshot_failures) \
+	X(registry_untrusted_refusals) /* answers 503 that would have been 404 */
 
 enum counter {
 #define X(name) COUNTER_##name,

@@ -16,6 +16,8 @@
 
 #define READERS_WAIT_MS 30000
 #define COMPACTION_PAUSE_MS 10000
+#define SLICE_BITS 6
+_Static_assert(ROUTE_WRITER_SLICES == 1 << SLICE_BITS, "slices");
 
 /* --- open and close --- */
 
@@ -281,6 +283,7 @@ static bool entry_remove(struct route_writer *w, struct route *route, uint64_t a
 
 	note_removed(w, route, i);
 	w->space.entries--;
+	w->changes++;
 	if (is_last && !w->keep_empty_ticks) {
 		pool_drop(w, route, at);
 	} else {
@@ -426,6 +429,7 @@ static int entry_put(struct route_writer *w, const struct route_key *key,
 	if (i >= 0) {
 		ref_t old = entry_ref(route->entries[i]);
 
+		w->changes += old != inst;
 		word_publish(&route->entries[i], word);
 		if (old != inst)
 			note_put(w, WRITE_UPDATED, key->text, old, block);
@@ -437,6 +441,7 @@ static int entry_put(struct route_writer *w, const struct route_key *key,
 	if (rc)
 		return rc;
 	w->space.entries++;
+	w->changes++;
 	note_put(w, WRITE_ADDED, key->text, REF_NONE, block);
 	return WRITE_ADDED;
 }
@@ -529,6 +534,13 @@ struct sweep {
 	unsigned removed;
 };
 
+static struct str packed_tags_of(const struct route_writer *w, const struct inst *inst)
+{
+	const char *tags = inst->tags ? shm_get(w->table, inst->tags, inst->tags_bytes) : NULL;
+
+	return tags ? (struct str){ tags, inst->tags_bytes } : STR_NONE;
+}
+
 static void view_entry(const struct route_writer *w, const struct route *route, unsigned i,
 		       struct entry_view *view)
 {
@@ -538,7 +550,7 @@ static void view_entry(const struct route_writer *w, const struct route *route, 
 	*view = (struct entry_view){
 		.key = route_text(route), .last_seen = entry_tick(route->entries[i]),
 		.stale_s = inst->stale_s, .flags = inst->flags, .row = inst->row,
-		.serial = inst->serial, .inst = inst,
+		.serial = inst->serial, .inst = inst, .packed_tags = packed_tags_of(w, inst),
 		.handle = { .route_hash = route->hash, .serial = inst->serial, .inst = ref },
 	};
 }
@@ -597,16 +609,17 @@ static void sweep_pool(struct route_writer *w, struct sweep *sweep, struct route
 
 /* A slice is a range of tags; its words begin at the home of the first and end at
  * the first gap after the home of the last. */
-unsigned route_writer_sweep(struct route_writer *w, unsigned slice, uint32_t now_tick,
-			    entry_visit_fn *visit, void *context)
+unsigned route_writer_sweep_part(struct route_writer *w, unsigned part, unsigned part_bits,
+				 uint32_t now_tick, entry_visit_fn *visit, void *context)
 {
 	struct sweep sweep = { visit, context, now_tick, 0 };
 	const struct space *space = &w->space;
+	unsigned shift = 32 - part_bits;
 	uint64_t mask = (1ull << space->bits) - 1;
-	uint64_t at = index_home(slice << 26, space->bits);
-	uint64_t stop = index_home(slice << 26 | ((1u << 26) - 1), space->bits);
+	uint64_t at = index_home(part << shift, space->bits);
+	uint64_t stop = index_home(part << shift | ((1u << shift) - 1), space->bits);
 
-	if (slice >= ROUTE_WRITER_SLICES)
+	if (part >= 1u << part_bits)
 		return 0;
 	w->now_tick = now_tick;
 	for (uint64_t i = 0; i <= mask; i++, at++) {
@@ -614,11 +627,17 @@ unsigned route_writer_sweep(struct route_writer *w, unsigned slice, uint32_t now
 
 		if (word == 0 && at >= stop)
 			break;
-		if (index_ref(word) > REF_TOMBSTONE && index_tag(word) >> 26 == slice)
+		if (index_ref(word) > REF_TOMBSTONE && index_tag(word) >> shift == part)
 			sweep_pool(w, &sweep, shm_get(w->table, index_ref(word), sizeof(struct route)),
 				   at & mask);
 	}
 	return sweep.removed;
+}
+
+unsigned route_writer_sweep(struct route_writer *w, unsigned slice, uint32_t now_tick,
+			    entry_visit_fn *visit, void *context)
+{
+	return route_writer_sweep_part(w, slice, SLICE_BITS, now_tick, visit, context);
 }
 
 /* The block that a worker's event means; what it says is not trusted. */
@@ -648,13 +667,9 @@ bool route_writer_endpoint(const struct route_writer *w, uint32_t row, uint64_t 
 	ref_t ref = inst_of_row(w, row, serial);
 	const struct inst *inst = ref ? shm_get(w->table, ref, sizeof(*inst)) : NULL;
 
-	struct str packed = STR_NONE;
-
 	if (!inst || !inst_copy(inst, out))
 		return false;
-	packed.p = inst->tags_bytes ? shm_get(w->table, inst->tags, inst->tags_bytes) : NULL;
-	packed.len = packed.p ? inst->tags_bytes : 0;
-	tags_unpack(inst, packed, tags, &out->tags);
+	tags_unpack(inst, packed_tags_of(w, inst), tags, &out->tags);
 	return true;
 }
 
@@ -726,6 +741,11 @@ void route_writer_tick(struct route_writer *w, uint64_t now_ms)
 		w->was_full = false;
 		recovery_move(w, &moved);
 	}
+}
+
+uint64_t route_writer_changes(const struct route_writer *w)
+{
+	return w->changes;
 }
 
 int route_writer_stuck_slot(const struct route_writer *w, uint64_t now_ms, uint64_t ms)

@@ -79,10 +79,15 @@ struct entry_view {
 	uint64_t serial;
 	struct route_handle handle;
 	const struct inst *inst;      /* for inst_copy() */
+	struct str packed_tags;       /* in the table's memory, for tags_unpack() */
 };
 typedef enum entry_verdict entry_visit_fn(void *context, const struct entry_view *entry);
 unsigned route_writer_sweep(struct route_writer *writer, unsigned slice, uint32_t now_tick,
 			    entry_visit_fn *visit, void *context);
+
+/* The same for one of 1 << part_bits parts, 1 to 20 bits. */
+unsigned route_writer_sweep_part(struct route_writer *writer, unsigned part, unsigned part_bits,
+				 uint32_t now_tick, entry_visit_fn *visit, void *context);
 
 /* Copies the endpoint that a worker's event names, the text of its tags to `tags`.
  * False: there is none (any more).  Row and serial are not trusted. */
@@ -112,6 +117,10 @@ const struct route_digest *route_writer_digest(const struct route_writer *writer
 /* Housekeeping after each batch of messages: grace periods, row recycling,
  * compaction when worthwhile, facts on the board. */
 void route_writer_tick(struct route_writer *writer, uint64_t now_ms);
+
+/* How often endpoints were added, removed or given other attributes: two equal
+ * answers mean that nothing has changed but heartbeats. */
+uint64_t route_writer_changes(const struct route_writer *writer);
 
 /* A slot that blocks reclamation for more than `ms`, or -1. */
 int route_writer_stuck_slot(const struct route_writer *writer, uint64_t now_ms, uint64_t ms);

@@ -71,6 +71,7 @@ struct route_writer {
 	uint64_t drain_tag;
 	bool was_full;                /* something was refused since the last compaction */
 	uint64_t compacted_ms;
+	uint64_t changes;             /* of entries; heartbeats are none */
 	struct history *history;      /* owned */
 	struct history_cause {
 		enum history_what what;

@@ -48,6 +48,7 @@ static const struct setting proxy_rows[] = {
 	P(N, max_request_headers, "max_request_headers", 0, 0, 100000),
 	P(N, max_response_headers, "max_response_headers", 0, 0, 100000),
 	P(BOOL, empty_pool_response_code_503, "empty_pool_response_code_503", "true"),
+	P(MS, registry_untrusted_ms, "registry_untrusted_after", "120s", "0s", "1d"),
 	P(BOOL, force_forwarded_proto_https, "force_forwarded_proto_https", "false"),
 	P(BOOL, sanitize_forwarded_proto, "sanitize_forwarded_proto", "false"),
 	P(TEXT, healthcheck_user_agent, "healthcheck_user_agent", "HTTP-Monitor/1.1"),

@@ -48,6 +48,7 @@ enum failure {
 	FAIL_EMPTY_HOST,
 	FAIL_REQUEST_TOO_LARGE,       /* over the router's own limits of a head */
 	FAIL_UNKNOWN_ROUTE,
+	FAIL_REGISTRY_UNTRUSTED,      /* unknown too, but the table may not be all there is */
 	FAIL_BAD_APP_INSTANCE,        /* X-CF-App-Instance makes no sense */
 	FAIL_BAD_PROCESS_INSTANCE,    /* X-CF-Process-Instance makes no sense */
 	FAIL_NO_INSTANCE,             /* the route has none of those asked for */

@@ -44,6 +44,7 @@ class Demo:
         self.backends = [self.keep(PythonBackend(name)) for name in ("one", "two")]
         self.router = self.keep(Router(self.bus, start=False, instance=f"wye-demo-{os.getpid()}",
                                        port=options.port, log={"level": "info"}))
+        self.router.write_config(registrar={"snapshot_directory": self.router.folder})
         self.router.start()
         self.register()
         wait_until(self.is_answering,
@@ -86,6 +87,7 @@ Configuration:  {router.config_path}       edit it, then: kill -HUP {router.proc
 Log:            {router.log_path}
 Access log:     {router.access_log_path}
 NATS:           {self.bus.url}
+Last table:     {self.router.folder}/{self.router.instance}.routes.0 and .1, for a start without NATS
 Backends:       {', '.join(f'{b.name} {b.address}' for b in self.backends)}
 
 Ctrl-C ends all of it.""", flush=True)

@@ -499,7 +499,8 @@ class InitScript:
         self.router = router
         self.defaults = os.path.join(router.folder, "defaults")
         with open(self.defaults, "w") as file:
-            file.write(f"WYE={build_dir()}/wye\nCONFIG={router.config_path}\nPIDFILE={router.pid_file}\n")
+            file.write(f"WYE={build_dir()}/wye\nCONFIG={router.config_path}\nPIDFILE={router.pid_file}\n"
+                       f"STATE_DIRECTORY={router.folder}/state\n")
 
     def __call__(self, action):
         environment = dict(os.environ, WYE_DEFAULTS=self.defaults, FAKE_DIR=self.router.folder)

@@ -20,6 +20,7 @@
 #define SPARE_MAX   64
 #define INTERIM_MAX 5                 /* spec proxy 11.2 */
 #define CONTINUE_AFTER_MS 1000        /* a silent endpoint: the client gets its 100 from us */
+#define UNTRUSTED_RETRY_AFTER_S "5"
 #define SETTLE_MS   2000              /* for the rest of a request that nobody reads */
 #define SETTLE_BYTES 262144
 
@@ -178,8 +179,21 @@ static enum step reject(struct exchange *x, enum failure failure, const char *wh
 	return ADVANCE;
 }
 
+/* Nobody can tell whether it exists: the client is to ask again, and soon, because
+ * every emitter repeats all it has as soon as the feed is back. */
+static enum step reject_untrusted(struct exchange *x)
+{
+	counter_add(x->proxy->counters, COUNTER_registry_untrusted_refusals, 1);
+	reject(x, FAIL_REGISTRY_UNTRUSTED, "is not known, and the routing table is incomplete.",
+	       STR("no-cache, no-store"));
+	respond_add(x, STR("Retry-After"), STR(UNTRUSTED_RETRY_AFTER_S));
+	return ADVANCE;
+}
+
 static enum step reject_unknown(struct exchange *x)
 {
+	if (proxy_is_table_untrusted(x->proxy))
+		return reject_untrusted(x);
 	if (x->wish.scope)
 		return instance_reject(x);
 	return reject(x, FAIL_UNKNOWN_ROUTE, "does not exist.", STR("no-cache, no-store"));

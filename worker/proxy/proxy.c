@@ -39,6 +39,17 @@ struct str proxy_date(struct proxy *proxy)
 	return (struct str){ proxy->date, sizeof(proxy->date) - 1 };
 }
 
+bool proxy_is_table_untrusted(const struct proxy *proxy)
+{
+	uint64_t limit_ms = proxy->settings->registry_untrusted_ms;
+	uint64_t lost_ms = board_fact(proxy->board, FACT_FEED_LOST_MS);
+
+	if (!limit_ms)
+		return false;
+	return board_fact(proxy->board, FACT_HEALTH) == HEALTH_INITIALIZING ||
+	       (lost_ms && loop_now_ms(proxy->loop) >= lost_ms + limit_ms);
+}
+
 bool proxy_is_healthy(const struct proxy *proxy)
 {
 	return board_fact(proxy->board, FACT_HEALTH) == HEALTH_HEALTHY;

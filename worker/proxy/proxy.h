@@ -24,6 +24,7 @@ struct proxy_settings {
 	uint64_t buffer_limit_bytes;  /* of this worker, all connections together */
 	uint64_t max_request_header_bytes, max_request_headers, max_response_headers;
 	bool empty_pool_response_code_503;
+	uint64_t registry_untrusted_ms;       /* nobody vouches for the table for so long; 0 off */
 	bool proxy_status, short_router_errors, gateway_timeout_504;
 	struct retry_settings retry;
 	bool force_forwarded_proto_https, sanitize_forwarded_proto;
@@ -63,6 +64,10 @@ void proxy_fini(struct proxy *proxy);
 
 /* For the Date field: text that is good until the next call. */
 struct str proxy_date(struct proxy *proxy);
+
+/* True while a host that the table does not know may exist all the same: the start is
+ * not over, or the feed of routes has been lost for too long. */
+bool proxy_is_table_untrusted(const struct proxy *proxy);
 
 /* True if load balancers should send requests here (spec control 6.2). */
 bool proxy_is_healthy(const struct proxy *proxy);

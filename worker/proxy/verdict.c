@@ -108,6 +108,8 @@ static const struct verdict verdicts[FAIL_COUNT] = {
 				       REFUSED("max-request-size-exceeded") },
 	[FAIL_UNKNOWN_ROUTE]       = { "unknown_route", "NR", "destination_not_found",
 				       404, NO,     NEVER,   NONE,   REFUSED("unknown_route") },
+	[FAIL_REGISTRY_UNTRUSTED]  = { "registry_untrusted", "NR", "destination_unavailable",
+				       503, NO,     NEVER,   NONE,   REFUSED("registry_untrusted") },
 	[FAIL_BAD_APP_INSTANCE]    = { "bad_app_instance", "DPE", "http_request_error",
 				       400, NO,     NEVER,   NONE,
 				       REFUSED("invalid_cf_app_instance_header") },

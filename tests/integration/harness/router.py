@@ -74,7 +74,7 @@ class Router:
                 "listeners": ({"kind": "http", "address": f"127.0.0.1:{self.port}"},
                               {"kind": "status", "address": f"127.0.0.1:{self.status_port}"}),
             },
-            "registrar": {"nats": {"servers": servers}},
+            "registrar": {"snapshot_directory": "", "nats": {"servers": servers}},
         }
 
     def write_config(self, text=None, **changes):
@@ -101,11 +101,14 @@ class Router:
         def is_ready():
             if self.process.poll() is not None:
                 raise AssertionError(f"wye exited with {self.process.returncode}:\n{self.log_text()[-4000:]}")
-            return self.health() == 200 and (not self.bus or self.is_subscribed())
+            return self.health() == 200 and (not self.bus or self.is_subscribed() and self.is_feed_trusted())
         wait_until(is_ready, lambda: f"the router is ready; its log:\n{self.log_text()[-4000:]}", timeout_s)
 
     def is_subscribed(self):
         return self.bus.is_subscribed("router.register")
+
+    def is_feed_trusted(self):
+        return self.table.facts()["feed_lost_ms"] == 0
 
     def health(self, path="/health"):
         """The status of the health endpoint, or None if nobody answers."""

@@ -28,16 +28,21 @@ def wait_until(condition, what, timeout_s=None, interval_s=0.02):
         time.sleep(interval_s)
 
 
+_handed_out = set()
+
+
 def free_port():
-    """A port that nobody listens on, below the range that the kernel hands to clients."""
+    """A port that nobody listens on or was given before, below the range that the kernel hands to clients."""
     for _ in range(200):
         port = random.SystemRandom().randrange(10000, 32000)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
-                return port
             except OSError:
                 continue
+        if port not in _handed_out:
+            _handed_out.add(port)
+            return port
     raise AssertionError("no free port found")
 
 

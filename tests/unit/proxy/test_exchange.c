@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "endpoint_live.h"
 #include "tests/unit/fixture/base_clock.h"
 #include "proxy/verdict.h"
@@ -299,6 +300,35 @@ static void an_answer_of_our_own_can_say_why_by_rfc_9209(void **state)
 	expect_in_head(w, w->client, "HTTP/1.1 404 Not Found\r\n",
 		       "\r\nProxy-Status: wye; error=destination_not_found; "
 		       "details=\"NR:unknown_route\"\r\n");
+}
+
+static void expect_refusal(struct world *w, const char *start, const char *part)
+{
+	request(w, GET);
+	expect_in_head(w, w->client, start, part);
+	close(w->client);
+}
+
+/* The facts of the board decide. */
+static void a_host_is_unknown_only_to_a_table_that_can_be_trusted(void **state)
+{
+	static const char untrusted[] = "HTTP/1.1 503 Service Unavailable\r\n",
+			  unknown[] = "HTTP/1.1 404 Not Found\r\n";
+	struct world *w = *state;
+	struct board *board = w->t->table->board;
+
+	w->t->settings.registry_untrusted_ms = 1000;
+	board_set_fact(board, FACT_HEALTH, HEALTH_INITIALIZING);
+	expect_refusal(w, untrusted, "X-Cf-Routererror: registry_untrusted\r\n");
+	board_set_fact(board, FACT_HEALTH, HEALTH_HEALTHY);
+	expect_refusal(w, unknown, "unknown_route\r\n");
+	board_set_fact(board, FACT_FEED_LOST_MS, clock_ms());
+	expect_refusal(w, unknown, "unknown_route\r\n");
+	pass(w, 1000);
+	expect_refusal(w, untrusted, "Retry-After: 5\r\n");
+	w->t->settings.registry_untrusted_ms = 0;
+	request(w, GET);
+	expect_in_head(w, w->client, unknown, "unknown_route\r\n");
 }
 
 /* Of two endpoints the first is too slow, so the other one answers. */
@@ -687,6 +717,7 @@ int main(void)
 		IN_A_WORLD(an_attempt_has_its_total_time_body_included),
 		IN_A_WORLD(an_endpoint_that_was_too_slow_can_be_a_504),
 		IN_A_WORLD(an_answer_of_our_own_can_say_why_by_rfc_9209),
+		IN_A_WORLD(a_host_is_unknown_only_to_a_table_that_can_be_trusted),
 		IN_A_WORLD(a_try_that_takes_too_long_is_made_elsewhere),
 		IN_A_WORLD(an_answer_that_operators_want_elsewhere_is_asked_for_elsewhere),
 		IN_A_WORLD(the_answer_of_the_last_endpoint_is_passed_on),
