@@ -184,6 +184,8 @@ const char *fact_name(enum fact fact)
 		[FACT_DEFERRED_BYTES]       = "deferred_bytes",
 		[FACT_PRUNE_SUSPENDED]      = "prune_suspended",
 		[FACT_FEED_LOST_MS]         = "feed_lost_ms",
+		[FACT_ENDPOINTS_HELD]       = "endpoints_held",
+		[FACT_REGISTRY_COPIES_RATIO] = "registry_copies_ratio",
 	};
 
 	return (unsigned)fact < FACT_COUNT ? names[fact] : "unknown";

@@ -75,6 +75,9 @@ enum fact {
 	FACT_PRUNE_SUSPENDED,         /* 0 or 1; registrar */
 	FACT_FEED_LOST_MS,            /* clock_ms() since when no NATS server can be trusted; 0:
 	                                 one can; registrar */
+	FACT_ENDPOINTS_HELD,          /* silent, and served for want of evidence; registrar */
+	FACT_REGISTRY_COPIES_RATIO,   /* servers that bring an endpoint's heartbeat, on average,
+	                                 times 100; registrar */
 	FACT_COUNT,
 };
 enum health { HEALTH_INITIALIZING, HEALTH_HEALTHY, HEALTH_DEGRADED };

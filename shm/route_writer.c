@@ -355,6 +355,14 @@ static int entry_put(struct route_writer *w, const struct route_key *key,
 	return rc ? rc : WRITE_ADDED;
 }
 
+static struct route_handle handle_of(const struct route_writer *w, uint64_t hash, ref_t ref)
+{
+	const struct inst *inst = shm_get(w->table, ref, sizeof(*inst));
+
+	return (struct route_handle){ .route_hash = hash, .serial = inst->serial, .inst = ref,
+				      .row = inst->row };
+}
+
 int route_writer_add(struct route_writer *w, const struct route_key *key,
 		     const struct endpoint *endpoint, uint32_t tick,
 		     struct route_handle *handle, bool *is_new_route)
@@ -378,10 +386,7 @@ int route_writer_add(struct route_writer *w, const struct route_key *key,
 		return rc;
 	}
 	set_balancing(w, where.hash.whole, key, endpoint->balancing);
-	*handle = (struct route_handle){
-		.route_hash = where.hash.whole, .inst = inst,
-		.serial = ((const struct inst *)shm_get(w->table, inst, sizeof(struct inst)))->serial,
-	};
+	*handle = handle_of(w, where.hash.whole, inst);
 	return rc;
 }
 
@@ -403,6 +408,21 @@ int route_writer_refresh(struct route_writer *w, const struct route_handle *hand
 		return -ENOENT;
 	word_publish(&route->entries[i], entry_word(tick, handle->inst));
 	return 0;
+}
+
+bool route_writer_find(const struct route_writer *w, const struct route_key *key, struct str host,
+		       uint16_t port, struct endpoint *out, struct route_handle *handle)
+{
+	struct key_hash hash = route_key_hash(&w->head->seed, str_sub(key->text, 0, key->host_len),
+					      str_sub(key->text, key->host_len, STR_REST));
+	uint64_t at;
+	const struct route *route = index_find(w, hash.whole, &key->text, &at);
+	int i = route ? entry_of_address(w, route, host, port) : -1;
+
+	if (i < 0)
+		return false;
+	*handle = handle_of(w, hash.whole, entry_ref(route->entries[i]));
+	return inst_copy(shm_get(w->table, handle->inst, sizeof(struct inst)), out);
 }
 
 int route_writer_remove(struct route_writer *w, const struct route_key *key,
@@ -450,15 +470,16 @@ static void view_entry(const struct route_writer *w, const struct route *route, 
 		.key = route_text(route), .last_seen = entry_tick(route->entries[i]),
 		.stale_s = inst->stale_s, .flags = inst->flags, .row = inst->row,
 		.serial = inst->serial, .inst = inst,
-		.handle = { .route_hash = route->hash, .serial = inst->serial, .inst = ref },
+		.handle = handle_of(w, route->hash, ref),
 	};
 }
 
 static void sweep_pool(struct route_writer *w, struct sweep *sweep, struct route *route, uint64_t at)
 {
 	uint32_t since = state_empty_since(route->state);
+	unsigned live = route_live_entries(route);
 
-	if (since && !route_live_entries(route)) {
+	if (since && !live) {
 		if (!w->keep_empty_ticks || sweep->now_tick - since >= w->keep_empty_ticks)
 			pool_drop(w, route, at);
 		return;
@@ -469,6 +490,7 @@ static void sweep_pool(struct route_writer *w, struct sweep *sweep, struct route
 		if (!route->entries[i])
 			continue;
 		view_entry(w, route, i, &view);
+		view.is_last = live == 1;
 		switch (sweep->visit(sweep->context, &view)) {
 		case ENTRY_KEEP:
 			break;
@@ -478,6 +500,7 @@ static void sweep_pool(struct route_writer *w, struct sweep *sweep, struct route
 			break;
 		case ENTRY_REMOVE:
 			sweep->removed++;
+			live--;
 			if (entry_remove(w, route, at, i))
 				return;
 			break;

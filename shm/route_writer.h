@@ -34,7 +34,7 @@ struct route_handle {
 	uint64_t route_hash;
 	uint64_t serial;
 	uint32_t inst;
-	uint32_t reserved;
+	uint32_t row;                 /* the endpoint's, on the board */
 };
 
 enum write_result { WRITE_ADDED = 1, WRITE_UPDATED, WRITE_UNMODIFIED };
@@ -47,6 +47,12 @@ enum write_result { WRITE_ADDED = 1, WRITE_UPDATED, WRITE_UNMODIFIED };
 int route_writer_add(struct route_writer *writer, const struct route_key *key,
 		     const struct endpoint *endpoint, uint32_t tick,
 		     struct route_handle *handle, bool *is_new_route);
+
+/* Copies the endpoint host:port of the pool, tags left out, and its handle; false:
+ * there is none. */
+bool route_writer_find(const struct route_writer *writer, const struct route_key *key,
+		       struct str host, uint16_t port, struct endpoint *out,
+		       struct route_handle *handle);
 
 /* A heartbeat that changes nothing: one store.  0, or -ENOENT: the handle is
  * outdated, register in full. */
@@ -77,6 +83,7 @@ struct entry_view {
 	uint64_t serial;
 	struct route_handle handle;
 	const struct inst *inst;      /* for inst_copy() */
+	bool is_last;                 /* the only one that its pool has now */
 };
 typedef enum entry_verdict entry_visit_fn(void *context, const struct entry_view *entry);
 unsigned route_writer_sweep(struct route_writer *writer, unsigned slice, uint32_t now_tick,
