@@ -5,48 +5,70 @@
 
 #include <stdlib.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 
 #define WAYS 8
+/* A message not found while everything known was found so often is history. */
+#define HISTORY 16u
 
 struct handles {
-	struct hash_key keys[2];
-	unsigned sets;
+	struct hash_key key;
+	uint64_t sets, most_sets, known;
 	uint32_t clock;               /* of finds */
-	struct known_message messages[];
+	struct known_message *messages;       /* owned */
 };
 
-struct handles *handles_create(unsigned messages)
+struct handles *handles_create(unsigned messages, unsigned most)
 {
-	struct handles *h = mem_zalloc(sizeof(*h) + messages * sizeof(h->messages[0]));
+	struct handles *h = mem_zalloc(sizeof(*h));
 
-	h->keys[0] = hash_key_random();
-	h->keys[1] = hash_key_random();
+	h->key = hash_key_random();
 	h->sets = messages / WAYS;
+	h->most_sets = most / WAYS;
+	h->messages = mem_zalloc(h->sets * WAYS * sizeof(*h->messages));
 	return h;
 }
 
-void handles_destroy(struct handles *handles)
+void handles_destroy(struct handles *h)
 {
-	for (unsigned i = 0; i < handles->sets * WAYS; i++)
-		free(handles->messages[i].more);
-	free(handles);
+	for (uint64_t i = 0; i < h->sets * WAYS; i++)
+		free(h->messages[i].more);
+	free(h->messages);
+	free(h);
 }
 
-void known_forget(struct known_message *known)
+struct hash128 handles_hash(const struct handles *h, struct str payload)
 {
+	return hash_str_128(&h->key, payload);
+}
+
+static struct known_message *set_of(const struct handles *h, struct hash128 hash)
+{
+	return &h->messages[(hash.a & (h->sets - 1)) * WAYS];
+}
+
+void known_forget(struct handles *h, struct known_message *known)
+{
+	h->known -= known->count > 0;
 	free(known->more);
 	known->more = NULL;
 	known->count = 0;
 }
 
-struct route_handle *known_reserve(struct known_message *known, uint32_t count)
+struct known_message *handles_find(struct handles *h, struct hash128 hash)
 {
-	known_forget(known);
-	if (count > 1)
-		known->more = mem_alloc(count * sizeof(*known->more));
-	return known_handles(known);
+	struct known_message *set = set_of(h, hash);
+
+	h->clock++;
+	for (unsigned i = 0; i < WAYS; i++) {
+		struct known_message *known = &set[i];
+
+		if (known->count && known->hash.a == hash.a && known->hash.b == hash.b) {
+			known->used = h->clock;
+			return known;
+		}
+	}
+	return NULL;
 }
 
 /* Free places first, then what was not found for longest. */
@@ -58,25 +80,76 @@ static bool is_older(const struct handles *h, const struct known_message *a,
 	return h->clock - a->used > h->clock - b->used;
 }
 
-struct known_message *handles_find(struct handles *h, struct str payload)
+static struct known_message *place_for(const struct handles *h, struct hash128 hash)
 {
-	uint64_t a = hash_str(&h->keys[0], payload), b = hash_str(&h->keys[1], payload);
-	struct known_message *set = &h->messages[(a & (h->sets - 1)) * WAYS], *victim = set;
+	struct known_message *set = set_of(h, hash), *victim = set;
 
-	h->clock++;
 	for (unsigned i = 0; i < WAYS; i++) {
-		struct known_message *known = &set[i];
-
-		if (known->count && known->hash[0] == a && known->hash[1] == b) {
-			known->used = h->clock;
-			return known;
-		}
-		if (is_older(h, known, victim))
-			victim = known;
+		if (set[i].count && set[i].hash.a == hash.a && set[i].hash.b == hash.b)
+			return &set[i];
+		if (is_older(h, &set[i], victim))
+			victim = &set[i];
 	}
-	known_forget(victim);
-	victim->hash[0] = a;
-	victim->hash[1] = b;
-	victim->used = h->clock;
 	return victim;
+}
+
+static void forget_history(struct handles *h)
+{
+	for (uint64_t i = 0; i < h->sets * WAYS; i++)
+		if (h->messages[i].count &&
+		    h->clock - h->messages[i].used > HISTORY * (uint32_t)h->known)
+			known_forget(h, &h->messages[i]);
+}
+
+/* Each set becomes two. */
+static void grow(struct handles *h)
+{
+	struct known_message *old = h->messages;
+	uint64_t count = h->sets * WAYS;
+
+	h->sets *= 2;
+	h->messages = mem_zalloc(h->sets * WAYS * sizeof(*h->messages));
+	for (uint64_t i = 0; i < count; i++)
+		if (old[i].count)
+			*place_for(h, old[i].hash) = old[i];
+	free(old);
+}
+
+/* Sets are filled unevenly: with half of the places free next to none overflows. */
+static void make_room(struct handles *h)
+{
+	if (2 * h->known < h->sets * WAYS || h->sets >= h->most_sets)
+		return;
+	forget_history(h);
+	if (2 * h->known >= h->sets * WAYS)
+		grow(h);
+}
+
+void handles_keep(struct handles *h, struct hash128 hash, const struct route_handle *of_message,
+		  uint32_t count)
+{
+	struct known_message *known;
+
+	make_room(h);
+	known = place_for(h, hash);
+	known_forget(h, known);
+	if (count > 1) {
+		known->more = mem_alloc(count * sizeof(*known->more));
+		memcpy(known->more, of_message, count * sizeof(*known->more));
+	}
+	known->one = of_message[0];
+	known->hash = hash;
+	known->used = h->clock;
+	known->count = count;
+	h->known++;
+}
+
+uint64_t handles_known(const struct handles *h)
+{
+	return h->known;
+}
+
+uint64_t handles_room(const struct handles *h)
+{
+	return h->sets * WAYS;
 }

@@ -20,7 +20,6 @@
 #include "shm/counters.h"
 #include "shm/route_table.h"
 
-#define TICK_MS 100
 #define BATCH 2048                    /* messages between two looks at the clock */
 
 struct registrar {
@@ -31,6 +30,7 @@ struct registrar {
 	struct route_writer *writer;
 	struct registry *registry;
 	struct sources sources;
+	struct trust trust;
 	struct prune prune;
 	struct bus *bus;
 	uint64_t *counters;
@@ -48,6 +48,7 @@ static int attach(struct registrar *r, struct reason *reason)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	r->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if ((rc = process_attach(&r->process, reason)) < 0 ||
@@ -61,12 +62,10 @@ static int attach(struct registrar *r, struct reason *reason)
 		 (unsigned long long)recovery.routes, (unsigned long long)recovery.endpoints,
 		 (unsigned long long)recovery.damaged, (unsigned long long)recovery.took_ms);
 	r->counters = counters_row(r->board, SLOT_REGISTRAR);
-	r->registry = registry_create(&r->config->settings, r->writer, r->board, r->counters);
 	sources_init(&r->sources, 1);
-	r->prune = (struct prune){ .is_suspended = true, .settings = &r->config->settings,
-				   .sources = &r->sources, .writer = r->writer,
-				   .board = r->board, .counters = r->counters,
-				   .failed_limit = { .per_second = 10 } };
+	trust_init(&r->trust, &r->config->settings, &r->sources, r->board);
+	r->registry = registry_create(&r->trust, r->writer, r->counters);
+	prune_init(&r->prune, &r->trust, r->writer, r->counters);
 	greeting_make(&r->config->settings, r->greeting);
 	return bus_open(&r->config->nats, r->greeting, &r->bus, reason);
 }
@@ -120,7 +119,7 @@ static void publish_facts(struct registrar *r, uint64_t now)
 
 	if (dropped != r->dropped) {
 		log_error("feed-gap", "messages=%llu", (unsigned long long)(dropped - r->dropped));
-		prune_feed_gap(&r->prune, table_tick(r->table, now));
+		source_note_gap(&r->sources, 0, table_tick(r->table, now));
 	}
 	counter_add(r->counters, COUNTER_registry_message_dropped, dropped - r->dropped);
 	counter_add(r->counters, COUNTER_nats_reconnects, reconnects - r->reconnects);
@@ -154,6 +153,19 @@ static bool master_is_gone(const struct registrar *r)
 	return order == PROCESS_ORDER_MASTER_GONE;
 }
 
+/* True: to stop.  SIGUSR2 is the operator's lever of the brake. */
+static bool take_signals(struct registrar *r)
+{
+	struct signalfd_siginfo info;
+
+	while (read(r->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo != SIGUSR2)
+			return true;
+		prune_release(&r->prune);
+	}
+	return false;
+}
+
 static void loop(struct registrar *r)
 {
 	struct pollfd fds[] = {
@@ -165,10 +177,11 @@ static void loop(struct registrar *r)
 	};
 	bool more = false;
 
+	on_tick(r);                   /* what is in the table is learned before it changes */
 	for (;;) {
 		if (poll(fds, ARRAY_SIZE(fds), more ? 0 : TICK_MS) < 0 && errno != EINTR)
 			return;
-		if (fds[2].revents || (fds[1].revents && master_is_gone(r)))
+		if ((fds[2].revents && take_signals(r)) || (fds[1].revents && master_is_gone(r)))
 			return;
 		more = take_messages(r);
 		if (fds[3].revents & POLLIN)
@@ -199,6 +212,7 @@ int registrar_run(const struct registrar_config *config, struct reason *reason)
 	log_at(LOG_LEVEL_INFO, "subscriber", "exited", LOG_NO_DATA);
 	bus_close(r.bus);
 	registry_destroy(r.registry);
+	trust_fini(&r.trust);
 	route_writer_close(r.writer);
 	table_unmap(r.table);
 	board_unmap(r.board);
