@@ -145,12 +145,11 @@ static bool is_late(struct owners *o, const struct owner_claim *claim, const str
 
 	if (claim->tick - seen_newest(o->seen, owner->row) > claim->cycle)
 		return false;
+	if (gone)
+		gone->tick = claim->tick;
 	if (made && owner->updated_at_ns && made != owner->updated_at_ns)
 		return made < owner->updated_at_ns;
-	if (!gone || seen_tick(o->seen, owner->row, claim->source) >= owner->since)
-		return false;
-	gone->tick = claim->tick;
-	return true;
+	return gone && seen_tick(o->seen, owner->row, claim->source) < owner->since;
 }
 
 enum ownership owners_judge(struct owners *o, const struct owner_claim *claim, uint32_t *row)
@@ -181,6 +180,8 @@ void owners_grant(struct owners *o, const struct owner_claim *claim, uint32_t ro
 		owner->updated_at_ns = larger(owner->updated_at_ns, claim->updated_at_ns);
 		return;
 	}
+	if (owner->address && !id->owner && is_alive(o, owner))
+		return;               /* who owns nothing takes nothing */
 	if (owner->address)
 		gone_add(o, owner, claim->tick);
 	else

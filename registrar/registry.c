@@ -256,17 +256,21 @@ static void note_route(struct arrival *a, const struct route_handle *handle,
 static void settle(struct arrival *a, const struct route_handle *handle)
 {
 	struct registry *r = a->registry;
+	enum ownership ownership;
 	uint32_t before;
 
 	if (a->is_heard)
 		return;
 	a->is_heard = true;
-	if (owners_judge(r->trust->owners, &a->claim, &before) == OWNER_CHANGED) {
+	ownership = owners_judge(r->trust->owners, &a->claim, &before);
+	trust_claim(r->trust, handle->row, &a->claim.id);
+	if (ownership == OWNER_REPLACED) {
+		trust_replace(r->trust, handle->row, before);
+	} else if (ownership == OWNER_CHANGED) {
 		trust_disown(r->trust, before);
 		counter_add(r->counters, COUNTER_ownership_change_total, 1);
 		log_owner(r, "ownership-changed", &a->registration.endpoint);
 	}
-	trust_claim(r->trust, handle->row, &a->claim.id);
 	owners_grant(r->trust->owners, &a->claim, handle->row);
 	trust_heard(r->trust, handle->row, a->source, a->tick);
 }

@@ -25,6 +25,7 @@ struct row_note {
 	uint32_t brake_tick;          /* since when the brake holds it; 0: it does not */
 	uint32_t failed_tick;         /* the last failure that a worker reported; 0: none */
 	uint32_t suspended_tick;
+	uint32_t before, before_tag;  /* the row and tag of the instance that it replaced */
 	uint8_t marks;                /* enum row_mark */
 	uint8_t failure;              /* that it is suspended for */
 };

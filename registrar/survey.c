@@ -53,6 +53,13 @@ static bool will_expire(const struct survey *s, const struct entry_view *entry, 
 	       !silence_evidence(s->trust, entry, allowed, tick);
 }
 
+/* Those that are held for long do not count against others; those that were held a
+ * moment ago are the first of the same mass. */
+static bool is_of_now(const struct survey *s, const struct row_note *note, uint32_t tick)
+{
+	return !note->brake_tick || tick - note->brake_tick <= 2 * s->ahead;
+}
+
 struct visit {
 	struct survey *survey;
 	uint32_t tick;
@@ -83,7 +90,7 @@ static enum entry_verdict count(void *context, const struct entry_view *entry)
 	if (!(note->marks & (ROW_EXPIRING | ROW_DISOWNED)) && will_expire(s, entry, visit->tick)) {
 		note->marks |= ROW_EXPIRING;
 		cell->expiring++;
-		s->expiring += !note->brake_tick;     /* those are held, one by one */
+		s->expiring += is_of_now(s, note, visit->tick);
 	}
 	return ENTRY_KEEP;
 }

@@ -15,12 +15,14 @@ struct tombstone {
 	uint64_t hash;                /* 0: free */
 	uint32_t tick;
 	uint32_t copy_tick;           /* of the last late copy */
+	uint32_t number;              /* the oldest makes room */
 	uint8_t told_by, copied_by;   /* sources: of the unregister, of late copies */
 	bool is_split;
 };
 
 struct tombstones {
 	struct tombstone_times times;
+	uint32_t last;                /* number */
 	struct tombstone of[SETS * WAYS];
 };
 
@@ -56,14 +58,14 @@ static struct tombstone *find(struct tombstones *t, uint64_t hash, uint32_t tick
 	return NULL;
 }
 
-static struct tombstone *oldest(struct tombstones *t, uint64_t hash, uint32_t tick)
+static struct tombstone *oldest(struct tombstones *t, uint64_t hash)
 {
 	struct tombstone *set = set_of(t, hash), *oldest = set;
 
 	for (unsigned i = 0; i < WAYS; i++) {
 		if (!set[i].hash || set[i].hash == hash)
 			return &set[i];
-		if (tick - set[i].tick > tick - oldest->tick)
+		if (t->last - set[i].number > t->last - oldest->number)
 			oldest = &set[i];
 	}
 	return oldest;
@@ -75,8 +77,8 @@ void tombstones_add(struct tombstones *t, uint64_t hash, unsigned source, uint32
 	struct tombstone *stone = find(t, hash, tick, is_whole);
 
 	if (!stone) {
-		stone = oldest(t, hash, tick);
-		*stone = (struct tombstone){ .hash = hash };
+		stone = oldest(t, hash);
+		*stone = (struct tombstone){ .hash = hash, .number = ++t->last };
 	}
 	stone->tick = tick;
 	stone->told_by |= (uint8_t)(1u << source);

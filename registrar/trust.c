@@ -76,11 +76,29 @@ void trust_heard(struct trust *t, uint32_t row, unsigned source, uint32_t tick)
 		clear_marks(t, row, note);
 }
 
+void trust_replace(struct trust *t, uint32_t row, uint32_t before)
+{
+	uint32_t tag = trust_row(t, before)->tag;
+
+	trust_row(t, row)->before = before;
+	trust_row(t, row)->before_tag = tag;
+}
+
 void trust_disown(struct trust *t, uint32_t row)
 {
-	trust_row(t, row)->marks |= ROW_DISOWNED;
-	live_set_excluded(t->board, row, LIVE_EXCLUDED_DISOWNED);
+	struct row_note *note = trust_row(t, row);
+	uint32_t tag = note->tag;
+
 	t->has_disowned = true;
+	while (note->tag == tag && !(note->marks & ROW_DISOWNED)) {
+		note->marks |= ROW_DISOWNED;
+		live_set_excluded(t->board, row, LIVE_EXCLUDED_DISOWNED);
+		if (!note->before_tag)
+			return;
+		tag = note->before_tag;
+		row = note->before;
+		note = trust_row(t, row);
+	}
 }
 
 bool trust_is_disowned(struct trust *t, uint32_t row)

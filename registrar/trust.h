@@ -49,7 +49,11 @@ void trust_claim(struct trust *trust, uint32_t row, const struct identity *id);
 /* A message about the endpoint came: it is alive, and nothing is held against it. */
 void trust_heard(struct trust *trust, uint32_t row, unsigned source, uint32_t tick);
 
-/* Another app has its address: it is never chosen again, and leaves the table soon. */
+/* Another instance of the same app (row `before`) was at its address until now. */
+void trust_replace(struct trust *trust, uint32_t row, uint32_t before);
+
+/* Another app has its address: it is never chosen again, and leaves the table soon;
+ * so do the instances that it replaced. */
 void trust_disown(struct trust *trust, uint32_t row);
 bool trust_is_disowned(struct trust *trust, uint32_t row);
 
