@@ -228,6 +228,45 @@ static void many_messages_fit_into_many_sets(void **state)
 		}
 }
 
+/* A million routes' messages are known; what is only looked for takes no room. */
+static void room_grows_with_what_is_known_up_to_its_limit(void **state)
+{
+	char text[16];
+
+	(void)state;
+	handles_destroy(handles);
+	handles = handles_create(64, 4096);
+	for (unsigned i = 0; i < 100000; i++)
+		is_known(numbered(text, i));
+	assert_int_equal(handles_room(handles), 64);
+	for (unsigned i = 0; i < 2000; i++)
+		remember(numbered(text, i), 1 + i % 3, i);
+	assert_int_equal(handles_room(handles), 4096);
+	assert_true(handles_known(handles) > 1900);
+	for (unsigned i = 0; i < 20000; i++)
+		remember(numbered(text, i), 1 + i % 3, i);
+	assert_int_equal(handles_room(handles), 4096);
+}
+
+/* Messages of long ago go before memory is taken for new ones. */
+static void history_is_forgotten_before_room_grows(void **state)
+{
+	char text[16];
+
+	(void)state;
+	handles_destroy(handles);
+	handles = handles_create(1024, 65536);
+	for (unsigned i = 0; i < 500; i++)
+		remember(numbered(text, i), 1, i);
+	for (unsigned i = 0; i < 20000; i++)
+		is_known(numbered(text, i % 100));
+	for (unsigned i = 500; i < 900; i++)
+		remember(numbered(text, i), 1, i);
+	assert_int_equal(handles_room(handles), 1024);
+	assert_true(is_known(numbered(text, 5)));
+	assert_false(is_known(numbered(text, 300)));
+}
+
 #define THREE "{\"host\":\"10.0.0.1\",\"port\":80,\"uris\":[\"a.example\",\"b.example\",\"c.example\"]}"
 
 /* A handle that leads nowhere any more costs one parse, not a route. */
@@ -271,6 +310,8 @@ int main(void)
 		ON_SET(age_is_right_when_the_count_of_finds_starts_again),
 		ON_SET(both_halves_of_the_hash_must_match),
 		ON_SET(many_messages_fit_into_many_sets),
+		ON_SET(room_grows_with_what_is_known_up_to_its_limit),
+		ON_SET(history_is_forgotten_before_room_grows),
 		ON_TABLE(a_heartbeat_whose_route_is_gone_registers_it_again),
 	};
 
