@@ -1,10 +1,9 @@
 /*
  * registrar/handles.h - where the endpoint of a raw message was put, by a keyed
- * hash of the message: a heartbeat that repeats it needs no parsing.  A cache in
- * sets of eight that grows with the messages it knows, up to a limit; then the
- * message of a set that was not repeated for longest makes room, and is parsed
- * again should it come.  What is only looked for takes no room.  Used by the
- * registry only.
+ * hash of the message: a heartbeat that repeats it needs no parsing.  A cache that
+ * grows with the messages it knows, up to a limit; then, of those in its way, the
+ * message not repeated for longest makes room, and is parsed again should it come.
+ * What is only looked for takes no room.  Used by the registry only.
  */
 #ifndef REGISTRAR_HANDLES_H
 #define REGISTRAR_HANDLES_H
