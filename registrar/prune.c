@@ -214,7 +214,7 @@ static void publish_facts(struct prune *p)
 
 static void end_round(struct prune *p)
 {
-	trust_end_round(p->trust);
+	trust_end_sweep(p->trust);
 	publish_facts(p);
 	if (p->braked) {
 		counter_add(p->counters, COUNTER_mass_expiry_held_total, p->braked);
@@ -307,9 +307,11 @@ void prune_tick(struct prune *p, uint32_t tick)
 void prune_release(struct prune *p)
 {
 	log_info("held-endpoints-released", "held=%llu", (unsigned long long)p->trust->held);
+	p->trust->sweep++;
 	p->is_releasing = true;
 	for (unsigned slice = 0; slice < ROUTE_WRITER_SLICES; slice++)
 		sweep_slice(p, slice);
 	p->is_releasing = false;
-	trust_end_round(p->trust);
+	trust_end_sweep(p->trust);
+	board_set_fact(p->board, FACT_ENDPOINTS_HELD, p->trust->held);
 }

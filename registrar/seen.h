@@ -21,7 +21,7 @@ struct row_note {
 	uint32_t host;                /* identity.h */
 	uint32_t routes, routes_next; /* that lead to it: by the last survey, and by this one */
 	uint32_t round;               /* of the last survey that saw it */
-	uint32_t held_round;          /* of the last sweep that held it */
+	uint32_t held_sweep;          /* of the last sweep that held it */
 	uint32_t brake_tick;          /* since when the brake holds it; 0: it does not */
 	uint32_t failed_tick;         /* the last failure that a worker reported; 0: none */
 	uint32_t suspended_tick;

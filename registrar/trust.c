@@ -112,20 +112,21 @@ bool trust_hold(struct trust *t, uint32_t row, enum live_held why)
 	bool is_new = !(note->marks & ROW_HELD);
 
 	note->marks |= ROW_HELD;
-	note->held_round = t->round;
+	note->held_sweep = t->sweep;
 	t->held += is_new;
 	live_set_held(t->board, row, why);
 	return is_new;
 }
 
-void trust_end_round(struct trust *t)
+void trust_end_sweep(struct trust *t)
 {
 	for (uint32_t row = 0; t->held && row < seen_rows(t->seen); row++) {
 		struct row_note *note = trust_row(t, row);
 
-		if (note->marks & ROW_HELD && note->held_round != t->round)
+		if (note->marks & ROW_HELD && note->held_sweep != t->sweep)
 			clear_marks(t, row, note);
 	}
+	t->sweep++;
 }
 
 /* What the survey has passed by already must be told of the change. */

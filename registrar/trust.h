@@ -32,6 +32,7 @@ struct trust {
 	uint32_t cycle;               /* ticks in which everybody repeats himself, with a margin */
 	unsigned surveyed;            /* slices of the table that this survey has behind it */
 	uint32_t round;               /* of surveys */
+	uint32_t sweep;               /* number of sweeps */
 	uint64_t held;                /* rows with ROW_HELD */
 	bool has_disowned;            /* some entry is to be removed soon */
 };
@@ -60,8 +61,8 @@ bool trust_is_disowned(struct trust *trust, uint32_t row);
 /* It fell silent and stays, this round, for that reason.  True: it did not before. */
 bool trust_hold(struct trust *trust, uint32_t row, enum live_held why);
 
-/* After a round: what was not held in it is not held any more. */
-void trust_end_round(struct trust *trust);
+/* After a sweep: what was not held in it is not held any more. */
+void trust_end_sweep(struct trust *trust);
 
 /* A route to the endpoint more, or less. */
 void trust_count_route(struct trust *trust, const struct route_handle *handle);
