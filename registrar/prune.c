@@ -314,4 +314,5 @@ void prune_release(struct prune *p)
 	p->is_releasing = false;
 	trust_end_sweep(p->trust);
 	board_set_fact(p->board, FACT_ENDPOINTS_HELD, p->trust->held);
+	p->step = 0;                  /* a new round */
 }

@@ -87,16 +87,16 @@ static bool take_messages(struct registrar *r)
 {
 	uint32_t tick = table_tick(r->table, clock_ms());
 	struct bus_message *message;
+	unsigned taken;
 
 	bus_acknowledge(r->bus);
-	for (unsigned i = 0; i < BATCH; i++) {
-		message = bus_next(r->bus);
-		if (!message)
-			return false;
+	log_hold();
+	for (taken = 0; taken < BATCH && (message = bus_next(r->bus)); taken++) {
 		handle(r, message, tick);
 		bus_free(r->bus, message);
 	}
-	return true;
+	log_release();
+	return taken == BATCH;
 }
 
 static void take_events(struct registrar *r)

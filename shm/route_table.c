@@ -391,7 +391,7 @@ uint32_t *route_cursor(struct route_reader *reader, const struct route *route)
 	return &(*chunk)[id % CURSOR_CHUNK];
 }
 
-struct str inst_tags(const struct route_reader *reader, const struct inst *inst)
+struct str inst_packed_tags(const struct route_reader *reader, const struct inst *inst)
 {
 	const char *tags = inst->tags_bytes ? shm_get(reader->table, inst->tags, inst->tags_bytes)
 					    : NULL;

@@ -69,8 +69,8 @@ struct str inst_process_id(const struct inst *inst);
  * damaged; treat the entry as free. */
 bool inst_copy(const struct inst *inst, struct endpoint *out);
 
-/* The tags, JSON text in the table's memory; empty if none. */
-struct str inst_tags(const struct route_reader *reader, const struct inst *inst);
+/* The tags as they lie in the table's memory, for tags_unpack(); empty if none. */
+struct str inst_packed_tags(const struct route_reader *reader, const struct inst *inst);
 
 /* This worker's round-robin position of the pool: private memory, starts at a
  * random number. */

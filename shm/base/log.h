@@ -56,6 +56,13 @@ void log_line(enum log_level level, const char *component, const char *event,
 /* For an event without data: log_info("started", LOG_NO_DATA) */
 #define LOG_NO_DATA "%s", ""
 
+/* Between the two, lines of this thread are gathered and written together, as many
+ * at once as no other process can tear apart; a kill -9 loses those not yet
+ * written.  For a burst of lines within one turn of a loop. */
+#define LOG_HOLD_MAX 65536
+void log_hold(void);
+void log_release(void);
+
 /* For what a peer can provoke at will: at most `per_second` lines a second of
  * one kind; true if this one may be written, with *suppressed set to how many
  * were not since the last. */
