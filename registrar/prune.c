@@ -101,6 +101,9 @@ static enum entry_verdict judge_silence(struct prune *p, const struct entry_view
 		trust_hold(p->trust, entry->row, why);
 		return ENTRY_KEEP;
 	}
+	/* What the survey did not foresee waits for the next. */
+	if (!(note->marks & ROW_EXPIRING) && !p->is_releasing)
+		return ENTRY_KEEP;
 	is_braked = note->brake_tick || brake_is_on(&p->brake) ||
 		    brake_holds_cell(&p->brake, cells_find(p->trust->cells, note->host));
 	if (is_braked && !is_let_go(p, note, entry->is_last)) {

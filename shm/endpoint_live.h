@@ -2,8 +2,9 @@
  * shm/endpoint_live.h - what workers know about an endpoint right now, on the
  * board: requests in flight (one 16-bit cell per worker, plain stores, exact
  * again after the master has cleared a dead worker's column), the time of the
- * last failure, and marks that registrar and workers show one another.  Rows are named by inst_row(); a row is recycled only when
- * its endpoint is gone and all its cells are zero.
+ * last failure, and marks that registrar and workers show one another.  Rows are
+ * named by inst_row(); a row is recycled only when its endpoint is gone and all
+ * its cells are zero.
  */
 #ifndef SHM_ENDPOINT_LIVE_H
 #define SHM_ENDPOINT_LIVE_H

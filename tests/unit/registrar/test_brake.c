@@ -211,6 +211,25 @@ static void a_hold_ends_after_its_limit(void **state)
 	feed_destroy(f);
 }
 
+/* The process was stopped in the middle of a round, wherever that is. */
+static void a_clock_that_leaps_removes_nothing(void **state)
+{
+	struct feed *f = ten_cells(*state);
+
+	for (unsigned n = 0; n < 12; n++) {
+		for (unsigned c = 0; c < 10; c++)
+			cell_speaks(f, c, PER_CELL);
+		for (unsigned i = 0; i < n; i++)
+			prune_tick(&f->prune, ++f->tick);
+		f->tick += 1500;
+		for (unsigned i = 0; i < 5; i++)
+			prune_tick(&f->prune, ++f->tick);
+		for (unsigned c = 0; c < 10; c++)
+			assert_int_equal(cell_routes(f, c), PER_CELL);
+	}
+	feed_destroy(f);
+}
+
 static void a_brake_can_be_left_out(void **state)
 {
 	struct feed *f = ten_cells(*state);
@@ -251,6 +270,7 @@ int main(void)
 		ON_TABLE(the_operator_lets_go_of_what_is_held),
 		ON_TABLE(without_any_server_there_is_nothing_to_release),
 		ON_TABLE(a_hold_ends_after_its_limit),
+		ON_TABLE(a_clock_that_leaps_removes_nothing),
 		ON_TABLE(a_brake_can_be_left_out),
 		cmocka_unit_test(one_percent_of_many_is_more_than_fifty),
 	};
