@@ -90,8 +90,8 @@ LINK_registrar := $(LINK_shm) -lnats -ljansson -lurcu-common $(LINK_tags)
 LINK_net       := $(LINK_base) -lssl -lcrypto -lcares
 LINK_http      := $(LINK_net)
 LINK_upstream  := $(LINK_net) -lrt
-LINK_proxy     := $(LINK_upstream)
-LINK_worker    := $(LINK_upstream)
+LINK_proxy     := $(LINK_upstream) $(LINK_tags)
+LINK_worker    := $(LINK_proxy)
 LINK_dump      := $(LINK_shm) $(LINK_tags)
 
 MAIN_wye           := master/main.c

@@ -3,6 +3,8 @@
  */
 #include "registrar/prune.h"
 
+#include <string.h>
+
 #include "base/log.h"
 #include "registrar/prune_log.h"
 #include "shm/counters.h"
@@ -150,13 +152,24 @@ static bool is_forsaken(struct prune *p, const struct entry_view *entry)
 	       !silence_evidence(p->trust, entry, cycle, p->tick);
 }
 
+static struct str code_of(const char code[EVENT_CODE_SIZE])
+{
+	return (struct str){ code, strnlen(code, EVENT_CODE_SIZE) };
+}
+
+static char *code_text(struct prune *p, unsigned failure)
+{
+	return p->codes[failure % ALARM_CLASSES];
+}
+
 static enum entry_verdict remove_failed(struct prune *p, const struct entry_view *entry)
 {
+	unsigned failure = trust_row(p->trust, entry->row)->failure;
+	char tags[ENDPOINT_TAGS_MAX];
 	struct endpoint endpoint;
 
-	if (inst_copy(entry->inst, &endpoint))
-		log_failure("prune-failed-endpoint", &endpoint,
-			    trust_row(p->trust, entry->row)->failure, 0);
+	if (route_writer_endpoint(p->writer, entry->row, entry->serial, &endpoint, tags))
+		log_failure("prune-failed-endpoint", &endpoint, code_of(code_text(p, failure)), 0);
 	return remove_entry(p, entry);
 }
 
@@ -178,20 +191,22 @@ static enum entry_verdict judge(void *context, const struct entry_view *entry)
 /* Plain endpoints are never removed for a failure (spec control 3.5). */
 void prune_event(struct prune *p, const struct endpoint_event *event)
 {
+	char tags[ENDPOINT_TAGS_MAX];
 	struct endpoint endpoint;
 	uint64_t suppressed;
 	bool is_alike;
 
 	if (event->kind < EVENT_FAILED || event->kind > EVENT_WRONG_ID ||
-	    !route_writer_endpoint(p->writer, event->row, event->serial, &endpoint))
+	    !route_writer_endpoint(p->writer, event->row, event->serial, &endpoint, tags))
 		return;
-	is_alike = alarm_note(&p->alarm, event->failure, endpoint.app_id, endpoint.host, p->tick,
-			      (unsigned)p->settings->prune_alarm_apps);
+	memcpy(code_text(p, event->failure), event->code, EVENT_CODE_SIZE);
+	is_alike = alarm_note(&p->alarm, event->failure, code_of(event->code), endpoint.app_id,
+			      endpoint.host, p->tick, (unsigned)p->settings->prune_alarm_apps);
 	trust_row(p->trust, event->row)->failed_tick = p->tick ? p->tick : 1;
 	if (event->kind != EVENT_FAILED && endpoint.flags & ENDPOINT_TLS && !is_alike)
 		suspend(p, event->row, p->tick, event->failure);
 	if (log_limit_allows(&p->failed_limit, &suppressed))
-		log_failure("endpoint-marked-as-ineligible", &endpoint, event->failure,
+		log_failure("endpoint-marked-as-ineligible", &endpoint, code_of(event->code),
 			    event->error);
 }
 

@@ -26,6 +26,7 @@ struct prune {
 	unsigned disowned_slice;      /* of a sweep for disowned entries; SLICES: none */
 	struct log_limit failed_limit;        /* a failing endpoint can be reported at will */
 	struct alarm alarm;
+	char codes[ALARM_CLASSES][EVENT_CODE_SIZE];   /* what the last failures of a class said */
 	uint64_t braked;              /* newly held by the brake in this round */
 	uint32_t tick;                /* of the last prune_tick() */
 	bool is_suspended;            /* no server is there: said once */

@@ -38,14 +38,13 @@ void log_pruned(const struct entry_view *entry, uint32_t age_s)
 	       addresses, STR_ARG(segment), age_s);
 }
 
-void log_failure(const char *event, const struct endpoint *endpoint, unsigned failure,
+void log_failure(const char *event, const struct endpoint *endpoint, struct str code,
 		 unsigned error)
 {
+	struct str tags = endpoint_log_tags(endpoint->flags, endpoint->tags);
 	char address[512];
 
 	endpoint_format_address(endpoint, address, sizeof(address));
-	log_at(LOG_LEVEL_ERROR, "registry", event,
-	       "address=%s application_id=%.*s instance_id=%.*s availability_zone=%.*s "
-	       "failure=%u errno=%u", address, STR_ARG(endpoint->app_id),
-	       STR_ARG(endpoint->instance_id), STR_ARG(endpoint->zone), failure, error);
+	log_at(LOG_LEVEL_ERROR, "registry", event, ENDPOINT_LOG_PAIRS " code=%.*s errno=%u",
+	       ENDPOINT_LOG_VALUES(endpoint, address, tags), STR_ARG(code), error);
 }

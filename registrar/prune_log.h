@@ -9,8 +9,8 @@
 
 void log_pruned(const struct entry_view *entry, uint32_t age_s);
 
-/* An event about one endpoint: prune-failed-endpoint and the like. */
-void log_failure(const char *event, const struct endpoint *endpoint, unsigned failure,
+/* An event about one endpoint, tags included: prune-failed-endpoint and the like. */
+void log_failure(const char *event, const struct endpoint *endpoint, struct str code,
 		 unsigned error);
 
 #endif

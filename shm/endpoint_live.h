@@ -57,14 +57,15 @@ enum endpoint_event_kind {
 	EVENT_PRUNE,                  /* it may be removed, unless it is confirmed */
 	EVENT_WRONG_ID,               /* the same; and it is excluded already */
 };
+#define EVENT_CODE_SIZE 40
 struct endpoint_event {
 	uint32_t kind;
 	uint32_t row;
 	uint64_t serial;
-	uint64_t route_hash;
-	uint32_t failure;             /* enum failure of worker/failure.h, for the log */
+	uint32_t failure;             /* the worker's number of its class */
 	uint32_t error;               /* errno */
+	char code[EVENT_CODE_SIZE];   /* the class in words, for the log; "" or cut: not ended by NUL */
 };
-_Static_assert(sizeof(struct endpoint_event) == 32, "one atomic pipe record");
+_Static_assert(sizeof(struct endpoint_event) == 64, "one atomic pipe record");
 
 #endif

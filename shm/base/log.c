@@ -182,26 +182,44 @@ static void put_value(struct line *l, struct conversion c, bool is_json, va_list
 	}
 }
 
-/* Walks "key=%s other:=%s fixed=word" and writes {"key":...}. */
+/* Members are being written; `group` is the inner object that is open, or empty. */
+struct members {
+	struct str group;
+	bool is_first;
+};
+
+static void put_key(struct line *l, struct members *members, struct str key)
+{
+	ssize_t dot = str_find_char(key, '.');
+	struct str group = dot < 0 ? STR_NONE : str_sub(key, 0, (size_t)dot);
+
+	if (members->group.len && !str_equal(group, members->group))
+		put(l, "}", 1);
+	if (!members->is_first)
+		put(l, ",", 1);
+	if (group.len && !str_equal(group, members->group)) {
+		put_string(l, group);         /* the comma, if any, is before the group */
+		put(l, ":{", 2);
+	}
+	put_string(l, str_sub(key, (size_t)(dot + 1), STR_REST));
+	put(l, ":", 1);
+	*members = (struct members){ .group = group };
+}
+
+/* Walks "key=%s other:=%s group.inner=%s fixed=word" and writes {"key":...}. */
 static void put_data(struct line *l, const char *format, va_list *args)
 {
-	bool is_first = true;
+	struct members members = { .is_first = true };
 
 	put_text(l, ",\"data\":{");
 	while (*format) {
 		const char *equals = strchr(format, '=');
-		struct str key;
 		bool is_json;
 
 		must(equals != NULL);
 		is_json = equals > format && equals[-1] == ':';
-		key = str_range(format, equals - is_json);
+		put_key(l, &members, str_range(format, equals - is_json));
 		format = equals + 1;
-		if (!is_first)
-			put(l, ",", 1);
-		is_first = false;
-		put_string(l, key);
-		put(l, ":", 1);
 		if (*format == '%') {
 			struct conversion c = take_conversion(&format);
 
@@ -209,13 +227,16 @@ static void put_data(struct line *l, const char *format, va_list *args)
 		} else {
 			size_t n = strcspn(format, " ");
 
-			put_string(l, (struct str){ format, n });
+			if (is_json)
+				put(l, format, n);
+			else
+				put_string(l, (struct str){ format, n });
 			format += n;
 		}
 		while (*format == ' ')
 			format++;
 	}
-	put(l, "}", 1);
+	put_text(l, members.group.len ? "}}" : "}");
 }
 
 static void put_timestamp(struct line *l)

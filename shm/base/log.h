@@ -8,8 +8,9 @@
  *   log_warn("endpoint-failed", "endpoint=%s attempt=%u", name, attempt);
  * gives "data":{"endpoint":"...","attempt":3}.  %s and %.*s become JSON strings
  * (escaped; bytes that are not UTF-8 become U+FFFD), numbers stay numbers, and
- * a key written `key:=%s` takes its text as ready JSON.  Pairs are separated by
- * one space.  Never log secrets or whole headers.
+ * a key written `key:=%s` takes its text as ready JSON.  Neighbours `group.a=`
+ * and `group.b=` make one inner object.  Pairs are separated by one space.  Never
+ * log secrets or whole headers.
  *
  * Levels: error - an operator must act; warn - we coped; info - state changed;
  * debug - per request.  A line is written with one write(2) and clipped to

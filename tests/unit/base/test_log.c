@@ -99,6 +99,16 @@ static void more_than_a_pipe_takes_at_once_does_not_wait_for_the_end(void **stat
 	assert_int_equal(lines, 60);
 }
 
+static void neighbours_with_one_prefix_become_an_inner_object(void **state)
+{
+	(void)state;
+	CAPTURE(log_line(LOG_LEVEL_INFO, NULL, "x", "e.a=%s e.b:=%s c=%u", "1", "null", 2u));
+	assert_non_null(strstr(line, "\"data\":{\"e\":{\"a\":\"1\",\"b\":null},\"c\":2}}\n"));
+	CAPTURE(log_line(LOG_LEVEL_INFO, NULL, "x", "c=%u e.a=%s f.a=fixed f.b:=false",
+			 2u, "1"));
+	assert_non_null(strstr(line, "\"data\":{\"c\":2,\"e\":{\"a\":\"1\"},\"f\":{\"a\":\"fixed\",\"b\":false}}}\n"));
+}
+
 static void hostile_text_is_escaped(void **state)
 {
 	(void)state;
@@ -173,6 +183,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pairs_become_a_data_object),
+		cmocka_unit_test(neighbours_with_one_prefix_become_an_inner_object),
 		cmocka_unit_test(hostile_text_is_escaped),
 		cmocka_unit_test(lines_that_are_held_come_together_whole_and_in_order),
 		cmocka_unit_test(more_than_a_pipe_takes_at_once_does_not_wait_for_the_end),
