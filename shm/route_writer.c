@@ -492,20 +492,12 @@ static void sweep_pool(struct route_writer *w, struct sweep *sweep, struct route
 			continue;
 		view_entry(w, route, i, &view);
 		view.is_last = live == 1;
-		switch (sweep->visit(sweep->context, &view)) {
-		case ENTRY_KEEP:
-			break;
-		case ENTRY_TOUCH:
-			word_publish(&route->entries[i],
-				     entry_word(sweep->now_tick, entry_ref(route->entries[i])));
-			break;
-		case ENTRY_REMOVE:
-			sweep->removed++;
-			live--;
-			if (entry_remove(w, route, at, i))
-				return;
-			break;
-		}
+		if (sweep->visit(sweep->context, &view) == ENTRY_KEEP)
+			continue;
+		sweep->removed++;
+		live--;
+		if (entry_remove(w, route, at, i))
+			return;
 	}
 }
 
@@ -570,31 +562,6 @@ bool route_writer_endpoint(const struct route_writer *w, uint32_t row, uint64_t 
 	packed.len = packed.p ? inst->tags_bytes : 0;
 	tags_unpack(inst, packed, tags, &out->tags);
 	return true;
-}
-
-unsigned route_writer_remove_serial(struct route_writer *w, uint32_t row, uint64_t serial,
-				    bool keep_last)
-{
-	ref_t inst = inst_of_row(w, row, serial);
-	const struct inst *block = inst ? shm_get(w->table, inst, sizeof(*block)) : NULL;
-	struct intern_item *item = inst ? intern_find_value(&w->space.insts, block->fingerprint, inst)
-					: NULL;
-	unsigned left = item ? item->count : 0, removed = 0;
-
-	for (uint64_t at = 0; left && at < 1ull << w->space.bits; at++) {
-		ref_t ref = index_ref(w->space.index[at]);
-		struct route *route = ref > REF_TOMBSTONE ? shm_get(w->table, ref, sizeof(*route)) : NULL;
-		int i = route ? entry_of_block(route, inst) : -1;
-
-		if (i < 0)
-			continue;
-		left--;
-		if (keep_last && route_live_entries(route) == 1)
-			continue;
-		entry_remove(w, route, at, (unsigned)i);
-		removed++;
-	}
-	return removed;
 }
 
 /* --- housekeeping --- */

@@ -74,7 +74,7 @@ void route_writer_keep_empty(struct route_writer *writer, uint32_t ticks);
  * every endpoint; what says ENTRY_REMOVE goes.  Empty pools past their time go
  * too.  Returns how many endpoints were removed. */
 #define ROUTE_WRITER_SLICES 64
-enum entry_verdict { ENTRY_KEEP, ENTRY_REMOVE, ENTRY_TOUCH };   /* TOUCH: last-seen := now */
+enum entry_verdict { ENTRY_KEEP, ENTRY_REMOVE };
 struct entry_view {
 	struct str key;               /* in the table's memory */
 	uint32_t last_seen;           /* ticks */
@@ -93,12 +93,6 @@ unsigned route_writer_sweep(struct route_writer *writer, unsigned slice, uint32_
  * False: there is none (any more).  Row and serial are not trusted. */
 bool route_writer_endpoint(const struct route_writer *writer, uint32_t row, uint64_t serial,
 			   struct endpoint *out, char tags[ENDPOINT_TAGS_MAX]);
-
-/* Removes every entry of an endpoint (by serial) from all pools that hold it, as
- * prune-on-failure does; returns how many entries went.  `keep_last` leaves an
- * entry that is the only one of its pool. */
-unsigned route_writer_remove_serial(struct route_writer *writer, uint32_t row, uint64_t serial,
-				    bool keep_last);
 
 /* Housekeeping after each batch of messages: grace periods, row recycling,
  * compaction when worthwhile, facts on the board. */
