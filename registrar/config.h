@@ -19,6 +19,9 @@ struct registrar_settings {
 	uint64_t minimum_register_interval_ms, droplet_stale_threshold_ms, prune_interval_ms;
 	uint64_t empty_pool_timeout_ms, index, prune_alarm_apps;
 	uint64_t digest_interval_ms, divergence_routes, divergence_permille, divergence_cycles;
+	uint64_t tls_stale_threshold_ms, hold_limit_ms;
+	uint64_t brake_percent, brake_endpoints, brake_cell_percent;
+	uint64_t routes_per_endpoint, routes_per_host;
 	bool suspend_pruning_if_nats_unavailable;
 	struct texts isolation_segments;
 	char *snapshot_directory;

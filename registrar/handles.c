@@ -1,82 +1,206 @@
 /*
- * registrar/handles.c - a set-associative cache from message to handles.
+ * registrar/handles.c - a cache from message to handles.  Each message has two sets
+ * of eight places to choose from, so that sets fill evenly; a line of tags tells
+ * which places of a set are worth a look.
  */
 #include "registrar/handles.h"
 
 #include <stdlib.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 
 #define WAYS 8
+/* A message not found while everything known was found so often is history. */
+#define HISTORY 16u
 
 struct handles {
-	struct hash_key keys[2];
-	unsigned sets;
+	struct hash_key key;
+	uint64_t sets, most_sets, known;
 	uint32_t clock;               /* of finds */
-	struct known_message messages[];
+	struct known_message *messages;       /* owned */
+	uint32_t *tags;               /* owned: of each place, 0: it is free */
 };
 
-struct handles *handles_create(unsigned messages)
+static void make_places(struct handles *h)
 {
-	struct handles *h = mem_zalloc(sizeof(*h) + messages * sizeof(h->messages[0]));
+	h->messages = mem_zalloc(h->sets * WAYS * sizeof(*h->messages));
+	h->tags = mem_zalloc(h->sets * WAYS * sizeof(*h->tags));
+}
 
-	h->keys[0] = hash_key_random();
-	h->keys[1] = hash_key_random();
+struct handles *handles_create(unsigned messages, unsigned most)
+{
+	struct handles *h = mem_zalloc(sizeof(*h));
+
+	h->key = hash_key_random();
 	h->sets = messages / WAYS;
+	h->most_sets = most / WAYS;
+	make_places(h);
 	return h;
 }
 
-void handles_destroy(struct handles *handles)
+void handles_destroy(struct handles *h)
 {
-	for (unsigned i = 0; i < handles->sets * WAYS; i++)
-		free(handles->messages[i].more);
-	free(handles);
+	for (uint64_t i = 0; i < h->sets * WAYS; i++)
+		free(h->messages[i].more);
+	free(h->messages);
+	free(h->tags);
+	free(h);
 }
 
-void known_forget(struct known_message *known)
+struct hash128 handles_hash(const struct handles *h, struct str payload)
 {
+	return hash_str_128(&h->key, payload);
+}
+
+static uint32_t tag_of(struct hash128 hash)
+{
+	return (uint32_t)(hash.a >> 32) | 1;
+}
+
+/* The first place of one of the two sets. */
+static uint64_t set_of(const struct handles *h, struct hash128 hash, bool is_second)
+{
+	return ((is_second ? hash.b : hash.a) & (h->sets - 1)) * WAYS;
+}
+
+void known_forget(struct handles *h, struct known_message *known)
+{
+	h->known -= known->count > 0;
 	free(known->more);
 	known->more = NULL;
 	known->count = 0;
+	h->tags[known - h->messages] = 0;
 }
 
-struct route_handle *known_reserve(struct known_message *known, uint32_t count)
+static struct known_message *find(const struct handles *h, struct hash128 hash)
 {
-	known_forget(known);
-	if (count > 1)
-		known->more = mem_alloc(count * sizeof(*known->more));
-	return known_handles(known);
+	uint32_t tag = tag_of(hash);
+
+	for (unsigned second = 0; second < 2; second++) {
+		uint64_t set = set_of(h, hash, second);
+
+		for (uint64_t at = set; at < set + WAYS; at++)
+			if (h->tags[at] == tag && h->messages[at].hash.a == hash.a &&
+			    h->messages[at].hash.b == hash.b)
+				return &h->messages[at];
+	}
+	return NULL;
 }
 
-/* Free places first, then what was not found for longest. */
-static bool is_older(const struct handles *h, const struct known_message *a,
-		     const struct known_message *b)
+struct known_message *handles_find(struct handles *h, struct hash128 hash)
 {
-	if (!a->count != !b->count)
-		return !a->count;
-	return h->clock - a->used > h->clock - b->used;
-}
-
-struct known_message *handles_find(struct handles *h, struct str payload)
-{
-	uint64_t a = hash_str(&h->keys[0], payload), b = hash_str(&h->keys[1], payload);
-	struct known_message *set = &h->messages[(a & (h->sets - 1)) * WAYS], *victim = set;
+	struct known_message *known = find(h, hash);
 
 	h->clock++;
-	for (unsigned i = 0; i < WAYS; i++) {
-		struct known_message *known = &set[i];
+	if (known)
+		known->used = h->clock;
+	return known;
+}
 
-		if (known->count && known->hash[0] == a && known->hash[1] == b) {
-			known->used = h->clock;
-			return known;
-		}
-		if (is_older(h, known, victim))
+static unsigned count_free(const struct handles *h, uint64_t set)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < WAYS; i++)
+		n += !h->tags[set + i];
+	return n;
+}
+
+static struct known_message *free_place(const struct handles *h, uint64_t set)
+{
+	while (h->tags[set])
+		set++;
+	return &h->messages[set];
+}
+
+/* In the emptier set; if both are full, that of the message not found for longest. */
+static struct known_message *place_for(const struct handles *h, struct hash128 hash)
+{
+	uint64_t sets[2] = { set_of(h, hash, false), set_of(h, hash, true) };
+	unsigned room[2] = { count_free(h, sets[0]), count_free(h, sets[1]) };
+	struct known_message *victim = &h->messages[sets[0]];
+
+	if (room[0] || room[1])
+		return free_place(h, sets[room[1] > room[0]]);
+	for (unsigned i = 0; i < 2 * WAYS; i++) {
+		struct known_message *known = &h->messages[sets[i / WAYS] + i % WAYS];
+
+		if (h->clock - known->used > h->clock - victim->used)
 			victim = known;
 	}
-	known_forget(victim);
-	victim->hash[0] = a;
-	victim->hash[1] = b;
-	victim->used = h->clock;
 	return victim;
+}
+
+static void put(struct handles *h, const struct known_message *message)
+{
+	struct known_message *place = place_for(h, message->hash);
+
+	known_forget(h, place);
+	*place = *message;
+	h->tags[place - h->messages] = tag_of(message->hash);
+	h->known++;
+}
+
+static void forget_history(struct handles *h)
+{
+	for (uint64_t i = 0; i < h->sets * WAYS; i++)
+		if (h->messages[i].count &&
+		    h->clock - h->messages[i].used > HISTORY * (uint32_t)h->known)
+			known_forget(h, &h->messages[i]);
+}
+
+static void grow(struct handles *h)
+{
+	struct known_message *old = h->messages;
+	uint64_t count = h->sets * WAYS;
+
+	free(h->tags);
+	h->sets *= 2;
+	h->known = 0;
+	make_places(h);
+	for (uint64_t i = 0; i < count; i++)
+		if (old[i].count)
+			put(h, &old[i]);
+	free(old);
+}
+
+static bool is_crowded(const struct handles *h)
+{
+	return 4 * h->known >= 3 * h->sets * WAYS;
+}
+
+static void make_room(struct handles *h)
+{
+	if (!is_crowded(h) || h->sets >= h->most_sets)
+		return;
+	forget_history(h);
+	if (is_crowded(h))
+		grow(h);
+}
+
+void handles_keep(struct handles *h, struct hash128 hash, const struct route_handle *of_message,
+		  uint32_t count)
+{
+	struct known_message message = { .hash = hash, .count = count, .one = of_message[0] };
+	struct known_message *known = find(h, hash);
+
+	if (known)
+		known_forget(h, known);
+	if (count > 1) {
+		message.more = mem_alloc(count * sizeof(*message.more));
+		memcpy(message.more, of_message, count * sizeof(*message.more));
+	}
+	make_room(h);
+	message.used = h->clock;
+	put(h, &message);
+}
+
+uint64_t handles_known(const struct handles *h)
+{
+	return h->known;
+}
+
+uint64_t handles_room(const struct handles *h)
+{
+	return h->sets * WAYS;
 }

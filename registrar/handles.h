@@ -1,41 +1,50 @@
 /*
  * registrar/handles.h - where the endpoint of a raw message was put, by a keyed
- * hash of the message: a heartbeat that repeats it needs no parsing.  A cache of
- * fixed size in sets of eight; the message of a set that was not repeated for
- * longest makes room, and is parsed again should it come.  Used by the registry
- * only.
+ * hash of the message: a heartbeat that repeats it needs no parsing.  A cache that
+ * grows with the messages it knows, up to a limit; then, of those in its way, the
+ * message not repeated for longest makes room, and is parsed again should it come.
+ * What is only looked for takes no room.  Used by the registry only.
  */
 #ifndef REGISTRAR_HANDLES_H
 #define REGISTRAR_HANDLES_H
 
+#include "base/hash.h"
 #include "shm/route_writer.h"
 
 struct known_message {
-	uint64_t hash[2];             /* 128 bits, keyed: never mistaken for another */
-	uint32_t count;               /* handles; 0: not known */
+	struct hash128 hash;          /* keyed: never mistaken for another */
+	uint32_t count;               /* handles; 0: the place is free */
 	uint32_t used;                /* when it was found last, for the choice of a victim */
 	struct route_handle one;      /* the usual message has one URI */
 	struct route_handle *more;    /* owned: count handles, if there are more than one */
 };
 
 struct handles;
-struct handles *handles_create(unsigned messages);    /* a power of two, at least 8 */
+
+/* Room for so many messages at first, and at most; powers of two, at least 8. */
+struct handles *handles_create(unsigned messages, unsigned most);
 void handles_destroy(struct handles *handles);
 
-/* The place of a message.  It holds the message iff count > 0 on return;
- * otherwise it is cleared for it, ready to be filled.  Good until the next call. */
-struct known_message *handles_find(struct handles *handles, struct str payload);
+struct hash128 handles_hash(const struct handles *handles, struct str payload);
+
+/* The message of that hash, or NULL: it is not known. */
+struct known_message *handles_find(struct handles *handles, struct hash128 hash);
+
+/* The message is known from now on; the handles are copied, at least one. */
+void handles_keep(struct handles *handles, struct hash128 hash,
+		  const struct route_handle *handles_of_message, uint32_t count);
 
 /* The handles of a known message. */
-static inline struct route_handle *known_handles(struct known_message *known)
+static inline const struct route_handle *known_handles(const struct known_message *known)
 {
 	return known->more ? known->more : &known->one;
 }
 
-/* Room for `count` handles; the caller fills them and then sets known->count. */
-struct route_handle *known_reserve(struct known_message *known, uint32_t count);
-
 /* The message must be parsed again. */
-void known_forget(struct known_message *known);
+void known_forget(struct handles *handles, struct known_message *known);
+
+/* Messages that are known, and for how many there is room now. */
+uint64_t handles_known(const struct handles *handles);
+uint64_t handles_room(const struct handles *handles);
 
 #endif

@@ -23,7 +23,6 @@
 #include "shm/counters.h"
 #include "shm/route_table.h"
 
-#define TICK_MS 100
 #define BATCH 2048                    /* messages between two looks at the clock */
 
 struct registrar {
@@ -34,6 +33,7 @@ struct registrar {
 	struct route_writer *writer;
 	struct registry *registry;
 	struct sources sources;
+	struct trust trust;
 	struct prune prune;
 	struct digest *digest;
 	struct snapshot *snapshot;    /* NULL: off */
@@ -74,6 +74,7 @@ static int attach(struct registrar *r, struct reason *reason)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	r->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if ((rc = process_attach(&r->process, reason)) < 0 ||
@@ -86,15 +87,13 @@ static int attach(struct registrar *r, struct reason *reason)
 		 (unsigned long long)recovery.routes, (unsigned long long)recovery.endpoints,
 		 (unsigned long long)recovery.damaged, (unsigned long long)recovery.took_ms);
 	r->counters = counters_row(r->board, SLOT_REGISTRAR);
+	sources_init(&r->sources, 1);
+	trust_init(&r->trust, &r->config->settings, &r->sources, r->board);
 	load_snapshot(r, recovery.endpoints);
 	if ((rc = process_drop_privileges(&r->process, reason)) < 0)
 		return rc;
-	r->registry = registry_create(&r->config->settings, r->writer, r->board, r->counters);
-	sources_init(&r->sources, 1);
-	r->prune = (struct prune){ .is_suspended = true, .settings = &r->config->settings,
-				   .sources = &r->sources, .writer = r->writer,
-				   .board = r->board, .counters = r->counters,
-				   .failed_limit = { .per_second = 10 } };
+	r->registry = registry_create(&r->trust, r->writer, r->counters);
+	prune_init(&r->prune, &r->trust, r->writer, r->counters);
 	r->digest = digest_create(&r->config->settings, r->config->instance.name, r->board,
 				  route_writer_digest(r->writer));
 	greeting_make(&r->config->settings, r->greeting);
@@ -164,7 +163,7 @@ static void publish_facts(struct registrar *r, uint64_t now)
 
 	if (dropped != r->dropped) {
 		log_error("feed-gap", "messages=%llu", (unsigned long long)(dropped - r->dropped));
-		prune_feed_gap(&r->prune, table_tick(r->table, now));
+		source_note_gap(&r->sources, 0, table_tick(r->table, now));
 	}
 	counter_add(r->counters, COUNTER_registry_message_dropped, dropped - r->dropped);
 	counter_add(r->counters, COUNTER_nats_reconnects, reconnects - r->reconnects);
@@ -223,6 +222,19 @@ static bool master_is_gone(const struct registrar *r)
 	return order == PROCESS_ORDER_MASTER_GONE;
 }
 
+/* True: to stop.  SIGUSR2 is the operator's lever of the brake. */
+static bool take_signals(struct registrar *r)
+{
+	struct signalfd_siginfo info;
+
+	while (read(r->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo != SIGUSR2)
+			return true;
+		prune_release(&r->prune);
+	}
+	return false;
+}
+
 static void loop(struct registrar *r)
 {
 	struct pollfd fds[] = {
@@ -234,10 +246,11 @@ static void loop(struct registrar *r)
 	};
 	bool more = false;
 
+	on_tick(r);                   /* what is in the table is learned before it changes */
 	for (;;) {
 		if (poll(fds, ARRAY_SIZE(fds), more ? 0 : TICK_MS) < 0 && errno != EINTR)
 			return;
-		if (fds[2].revents || (fds[1].revents && master_is_gone(r)))
+		if ((fds[2].revents && take_signals(r)) || (fds[1].revents && master_is_gone(r)))
 			return;
 		more = take_messages(r);
 		if (fds[3].revents & POLLIN)
@@ -270,6 +283,7 @@ int registrar_run(const struct registrar_config *config, struct reason *reason)
 	snapshot_close(r.snapshot);
 	registry_destroy(r.registry);
 	digest_destroy(r.digest);
+	trust_fini(&r.trust);
 	route_writer_close(r.writer);
 	table_unmap(r.table);
 	board_unmap(r.board);

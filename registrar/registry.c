@@ -12,32 +12,58 @@
 #include "registrar/message.h"
 #include "shm/counters.h"
 
-#define KNOWN_MESSAGES (1u << 18)
-#define TICK_MS 100
+/* Known messages: few at first, as many as could have routes in the table at most. */
+#define KNOWN_FIRST 4096u
+#define ROUTE_BYTES_MIN 128u
 
 struct registry {
 	const struct registrar_settings *settings;
+	struct trust *trust;
 	struct route_writer *writer;
 	struct board *board;
 	uint64_t *counters;
 	struct handles *handles;
 	struct log_limit invalid_limit, full_limit, large_limit, filtered_limit, dropped_limit;
+	struct log_limit quota_limit, owner_limit;
 };
 
-struct registry *registry_create(const struct registrar_settings *settings,
-				 struct route_writer *writer, struct board *board,
+/* One message, on its way into the table. */
+struct arrival {
+	struct registry *registry;
+	struct registration registration;
+	struct owner_claim claim;
+	unsigned source;
+	uint32_t tick;
+	bool is_heard;                /* its endpoint's row is known and noted */
+};
+
+static unsigned known_most(const struct route_writer *writer)
+{
+	struct table_usage usage;
+	unsigned most = KNOWN_FIRST;
+
+	route_writer_usage(writer, &usage);
+	while (most < usage.capacity_bytes / ROUTE_BYTES_MIN && most < 1u << 25)
+		most *= 2;
+	return most;
+}
+
+struct registry *registry_create(struct trust *trust, struct route_writer *writer,
 				 uint64_t *counters)
 {
 	struct registry *r = mem_zalloc(sizeof(*r));
 
-	r->settings = settings;
+	r->settings = trust->settings;
+	r->trust = trust;
 	r->writer = writer;
-	r->board = board;
+	r->board = trust->board;
 	r->counters = counters;
-	r->handles = handles_create(KNOWN_MESSAGES);
+	r->handles = handles_create(KNOWN_FIRST, known_most(writer));
 	r->invalid_limit.per_second = r->full_limit.per_second = 10;
 	r->large_limit.per_second = r->filtered_limit.per_second = r->dropped_limit.per_second = 1;
-	route_writer_keep_empty(writer, (uint32_t)(settings->empty_pool_timeout_ms / TICK_MS));
+	r->quota_limit.per_second = 1;
+	r->owner_limit.per_second = 10;
+	route_writer_keep_empty(writer, (uint32_t)(r->settings->empty_pool_timeout_ms / TICK_MS));
 	return r;
 }
 
@@ -119,18 +145,27 @@ static bool read_message(struct registry *r, const char *subject, struct str pay
 	return false;
 }
 
-/* True if every handle of a known message is still good: done without parsing. */
-static bool refresh_known(struct registry *r, struct known_message *known, uint32_t tick)
+/* True if every handle of a known message is still good: done without parsing.  A
+ * message of who lost its address is read with care. */
+static bool refresh_known(struct registry *r, struct hash128 hash, unsigned source, uint32_t tick)
 {
+	struct known_message *known = handles_find(r->handles, hash);
+	const struct route_handle *handles;
+
+	if (!known)
+		return false;
+	handles = known_handles(known);
+	if (trust_is_disowned(r->trust, handles[0].row))
+		return false;
 	for (uint32_t i = 0; i < known->count; i++) {
-		if (route_writer_refresh(r->writer, &known_handles(known)[i], tick) == 0)
+		if (route_writer_refresh(r->writer, &handles[i], tick) == 0)
 			continue;
-		known_forget(known);
+		known_forget(r->handles, known);
 		return false;
 	}
-	if (known->count)
-		counter_add(r->counters, COUNTER_registry_message_refreshed, 1);
-	return known->count > 0;
+	trust_heard(r->trust, handles[0].row, source, tick);
+	counter_add(r->counters, COUNTER_registry_message_refreshed, 1);
+	return true;
 }
 
 static void clamp_lifetime(const struct registry *r, struct endpoint *endpoint)
@@ -178,42 +213,202 @@ static void count_added(struct registry *r, int result, struct str uri)
 		log_refused(r, result, uri);
 }
 
-static int register_uri(struct registry *r, struct str uri, const struct endpoint *endpoint,
-			uint32_t tick, struct route_handle *handle)
+static void log_owner(struct registry *r, const char *event, const struct endpoint *e)
 {
+	char address[512];
+	uint64_t suppressed;
+
+	if (!log_limit_allows(&r->owner_limit, &suppressed))
+		return;
+	endpoint_format_address(e, address, sizeof(address));
+	log_at(LOG_LEVEL_WARN, "registry", event,
+	       "address=%s application_id=%.*s instance_id=%.*s suppressed=%llu", address,
+	       STR_ARG(e->app_id), STR_ARG(e->instance_id), (unsigned long long)suppressed);
+}
+
+/* Attributes besides the time of birth, tags left out. */
+static bool endpoint_differs(const struct endpoint *a, const struct endpoint *b)
+{
+#define X(name) \
+	if (!str_equal(a->name, b->name)) \
+		return true;
+	ENDPOINT_TEXTS(X)
+#undef X
+	return a->flags != b->flags || a->stale_s != b->stale_s || a->port != b->port ||
+	       a->balancing != b->balancing;
+}
+
+/* Routes are counted by endpoint: one more, and one less if the place was another's. */
+static void note_route(struct arrival *a, const struct route_handle *handle,
+		       const struct route_handle *present)
+{
+	struct trust *t = a->registry->trust;
+
+	if (present && present->row == handle->row)
+		return;
+	trust_count_route(t, handle);
+	if (present)
+		trust_discount_route(t, present);
+}
+
+/* The first URI that was put shows the endpoint's row: who is there now, and who is
+ * not any more. */
+static void settle(struct arrival *a, const struct route_handle *handle)
+{
+	struct registry *r = a->registry;
+	enum ownership ownership;
+	uint32_t before;
+
+	if (a->is_heard)
+		return;
+	a->is_heard = true;
+	ownership = owners_judge(r->trust->owners, &a->claim, &before);
+	trust_claim(r->trust, handle->row, &a->claim.id);
+	if (ownership == OWNER_REPLACED) {
+		trust_replace(r->trust, handle->row, before);
+	} else if (ownership == OWNER_CHANGED) {
+		trust_disown(r->trust, before);
+		counter_add(r->counters, COUNTER_ownership_change_total, 1);
+		log_owner(r, "ownership-changed", &a->registration.endpoint);
+	}
+	owners_grant(r->trust->owners, &a->claim, handle->row);
+	trust_heard(r->trust, handle->row, a->source, a->tick);
+}
+
+static bool is_refused_by_quota(struct arrival *a, struct str uri)
+{
+	struct registry *r = a->registry;
+	struct trust *t = r->trust;
+	const struct endpoint *e = &a->registration.endpoint;
+	struct cell *cell = cells_get(t->cells, a->claim.id.host);
+	uint32_t row;
+	bool has_row = owners_row(t->owners, &a->claim.id, &row);
+	uint64_t suppressed;
+
+	if (quota_allows(&t->quota, has_row ? trust_row(t, row) : NULL, cell))
+		return false;
+	quota_note_refusal(&t->quota, cell, a->tick);
+	counter_add(r->counters, COUNTER_quota_refusals_total, 1);
+	if (log_limit_allows(&r->quota_limit, &suppressed))
+		log_at(LOG_LEVEL_ERROR, "registry", "quota-exceeded",
+		       "uri=%.*s host=%.*s port=%u application_id=%.*s routes_of_host=%u "
+		       "suppressed=%llu", STR_ARG(uri), STR_ARG(e->host), e->port,
+		       STR_ARG(e->app_id), cell->routes, (unsigned long long)suppressed);
+	return true;
+}
+
+/* Another server brings other attributes than those that are heard just now. */
+static bool is_conflict(const struct arrival *a, const struct endpoint *present, uint32_t row)
+{
+	const struct seen *seen = a->registry->trust->seen;
+	uint32_t cycle = a->claim.cycle, mine = seen_tick(seen, row, a->source);
+
+	return endpoint_differs(&a->registration.endpoint, present) &&
+	       a->tick - seen_newest(seen, row) <= cycle && seen_newest(seen, row) &&
+	       (!mine || a->tick - mine > cycle);
+}
+
+/* The instance's time of birth is said once, and stays (spec control 11.1).  True:
+ * what is there is newer than what comes. */
+static bool is_superseded(struct arrival *a, struct endpoint *present, uint32_t row)
+{
+	struct endpoint *e = &a->registration.endpoint;
+
+	if (str_equal(e->instance_id, present->instance_id) &&
+	    str_equal(e->app_id, present->app_id) && !e->updated_at_ns)
+		e->updated_at_ns = present->updated_at_ns;
+	if (!is_conflict(a, present, row))
+		return false;
+	counter_add(a->registry->counters, COUNTER_attribute_conflict_total, 1);
+	return e->updated_at_ns && e->updated_at_ns < present->updated_at_ns;
+}
+
+/* Why the message must not touch the route; nothing: it may. */
+static struct str held_off(struct arrival *a, const struct route_key *key, struct str uri,
+			   struct route_handle *handle, bool *is_present)
+{
+	struct registry *r = a->registry;
+	struct trust *t = r->trust;
+	struct endpoint *e = &a->registration.endpoint, present;
+
+	if (tombstones_cover(t->tombstones, identity_under(&t->key, &a->claim.id, key->text),
+			     a->source, a->tick, sources_are_whole(t->sources))) {
+		counter_add(r->counters, COUNTER_tombstone_hits_total, 1);
+		return STR("a late copy: it was unregistered");
+	}
+	*is_present = route_writer_find(r->writer, key, e->host, e->port, &present, handle);
+	if (*is_present)
+		return is_superseded(a, &present, handle->row) ? STR("older than what is known") :
+								 STR_NONE;
+	return is_refused_by_quota(a, uri) ? STR("beyond its quota") : STR_NONE;
+}
+
+static int register_uri(struct arrival *a, struct str uri, struct route_handle *handle)
+{
+	struct registry *r = a->registry;
+	struct endpoint *e = &a->registration.endpoint;
+	uint64_t updated_at_ns = e->updated_at_ns;
+	struct route_handle present;
 	char buffer[ROUTE_KEY_MAX];
 	struct route_key key;
 	struct reason reason;
-	bool is_new_route = false;
+	struct str refusal;
+	bool is_new_route = false, is_present = false;
 	int result;
 
 	if (route_key_parse(uri, buffer, &key, &reason) < 0) {
 		log_invalid(r, "router.register", uri, &reason);
 		return -EINVAL;
 	}
-	result = route_writer_add(r->writer, &key, endpoint, tick, handle, &is_new_route);
+	refusal = held_off(a, &key, uri, &present, &is_present);
+	if (refusal.len) {
+		route_writer_note_refused(r->writer, &key, e, refusal);
+		e->updated_at_ns = updated_at_ns;
+		return -EBUSY;
+	}
+	result = route_writer_add(r->writer, &key, e, a->tick, handle, &is_new_route);
+	e->updated_at_ns = updated_at_ns;
 	count_added(r, result, uri);
-	if (result > 0)
-		log_added(result, is_new_route, uri, &key, endpoint);
+	if (result <= 0)
+		return result;
+	log_added(result, is_new_route, uri, &key, e);
+	settle(a, handle);
+	note_route(a, handle, is_present ? &present : NULL);
 	return result;
 }
 
-static void register_all(struct registry *r, const struct registration *registration,
-			 struct known_message *known, uint32_t tick)
+static void register_all(struct arrival *a, struct arena *arena, struct hash128 hash)
 {
+	const struct registration *registration = &a->registration;
 	uint32_t count = registration->uri_count, accepted = 0;
-	struct route_handle *handles = known_reserve(known, count);
+	struct route_handle *handles = arena_alloc(arena, count * sizeof(*handles));
 
 	for (uint32_t i = 0; i < count; i++)
-		if (register_uri(r, registration->uris[i], &registration->endpoint, tick,
-				 &handles[i]) > 0)
+		if (register_uri(a, registration->uris[i], &handles[i]) > 0)
 			accepted++;
 	if (accepted == count)
-		known->count = count;
-	else
-		known_forget(known);
+		handles_keep(a->registry->handles, hash, handles, count);
 	if (accepted)
-		board_set_fact(r->board, FACT_LAST_UPDATE_MS, clock_ms());
+		board_set_fact(a->registry->board, FACT_LAST_UPDATE_MS, clock_ms());
+}
+
+/* False: the message of somebody who is not there any more. */
+static bool owns_its_address(struct arrival *a)
+{
+	struct registry *r = a->registry;
+	struct trust *t = r->trust;
+	uint32_t row;
+
+	a->claim = (struct owner_claim){
+		.id = identity_of(&t->key, &a->registration.endpoint), .source = a->source,
+		.updated_at_ns = a->registration.endpoint.updated_at_ns, .tick = a->tick,
+		.cycle = t->cycle,
+	};
+	if (owners_judge(t->owners, &a->claim, &row) != OWNER_LATE)
+		return true;
+	counter_add(r->counters, COUNTER_attribute_conflict_total, 1);
+	log_owner(r, "late-registration-ignored", &a->registration.endpoint);
+	return false;
 }
 
 /* Other fields than those that keep an app safe may be wrong: said, and left out. */
@@ -233,41 +428,63 @@ static void log_dropped_fields(struct registry *r, const struct registration *re
 
 void registry_register(struct registry *r, unsigned source, struct str payload, uint32_t tick)
 {
-	struct known_message *known = handles_find(r->handles, payload);
-	struct registration registration;
+	struct arrival a = { .registry = r, .source = source, .tick = tick };
+	struct hash128 hash = handles_hash(r->handles, payload);
 	struct arena arena;
 
-	if (refresh_known(r, known, tick)) {
+	if (refresh_known(r, hash, source, tick)) {
 		board_set_fact(r->board, FACT_LAST_UPDATE_MS, clock_ms());
+		return;
+	}
+	if (!quota_may_read(&r->trust->quota, r->trust->cells, &r->trust->key, payload, tick)) {
+		counter_add(r->counters, COUNTER_quota_refusals_total, 1);
 		return;
 	}
 	route_writer_because(r->writer, HISTORY_REGISTERED, source, STR_NONE);
 	arena_init(&arena, NULL, 0);
-	if (read_message(r, "router.register", payload, &arena, &registration)) {
-		log_dropped_fields(r, &registration);
-		clamp_lifetime(r, &registration.endpoint);
-		register_all(r, &registration, known, tick);
+	if (read_message(r, "router.register", payload, &arena, &a.registration)) {
+		log_dropped_fields(r, &a.registration);
+		clamp_lifetime(r, &a.registration.endpoint);
+		if (owns_its_address(&a))
+			register_all(&a, &arena, hash);
 	}
 	arena_fini(&arena);
 }
 
-static void unregister_uri(struct registry *r, struct str uri, const struct endpoint *e)
+static void log_removed(struct registry *r, int rc, const struct route_key *key,
+			const struct endpoint *e)
 {
+	if (rc == 0) {
+		counter_add(r->counters, COUNTER_registry_message_removed, 1);
+		log_endpoint(LOG_LEVEL_INFO, "endpoint-unregistered", key->text, e);
+	} else if (rc != -ENOENT) {
+		log_endpoint(LOG_LEVEL_INFO, "endpoint-not-unregistered", key->text, e);
+	}
+}
+
+/* Whether or not it was there: copies of its registration may still be on their way. */
+static void unregister_uri(struct arrival *a, const struct identity *id, struct str uri)
+{
+	struct registry *r = a->registry;
+	struct trust *t = r->trust;
+	const struct endpoint *e = &a->registration.endpoint;
 	char buffer[ROUTE_KEY_MAX];
+	struct endpoint present;
+	struct route_handle handle;
 	struct route_key key;
-	bool is_route_gone = false;
+	bool is_route_gone = false, is_present;
 	int rc;
 
 	if (route_key_parse(uri, buffer, &key, NULL) < 0)
 		return;
+	tombstones_add(t->tombstones, identity_under(&t->key, id, key.text), a->source, a->tick,
+		       sources_are_whole(t->sources));
+	is_present = route_writer_find(r->writer, &key, e->host, e->port, &present, &handle);
 	rc = route_writer_remove(r->writer, &key, e->host, e->port, e->instance_id,
 				 &is_route_gone);
-	if (rc == 0) {
-		counter_add(r->counters, COUNTER_registry_message_removed, 1);
-		log_endpoint(LOG_LEVEL_INFO, "endpoint-unregistered", key.text, e);
-	} else if (rc != -ENOENT) {
-		log_endpoint(LOG_LEVEL_INFO, "endpoint-not-unregistered", key.text, e);
-	}
+	if (rc == 0 && is_present)
+		trust_discount_route(t, &handle);
+	log_removed(r, rc, &key, e);
 	if (is_route_gone)
 		log_at(LOG_LEVEL_INFO, "registry", "route-unregistered", "uri=%.*s",
 		       STR_ARG(key.text));
@@ -275,16 +492,18 @@ static void unregister_uri(struct registry *r, struct str uri, const struct endp
 
 void registry_unregister(struct registry *r, unsigned source, struct str payload, uint32_t tick)
 {
-	struct registration registration;
+	struct arrival a = { .registry = r, .source = source, .tick = tick };
+	struct identity id;
 	struct arena arena;
 
-	(void)tick;
 	route_writer_because(r->writer, HISTORY_UNREGISTERED, source, STR_NONE);
 	arena_init(&arena, NULL, 0);
 	log_at(LOG_LEVEL_DEBUG, "subscriber", "unregister-route", "message=%.*s",
 	       STR_ARG(str_sub(payload, 0, 1024)));
-	if (read_message(r, "router.unregister", payload, &arena, &registration))
-		for (unsigned i = 0; i < registration.uri_count; i++)
-			unregister_uri(r, registration.uris[i], &registration.endpoint);
+	if (read_message(r, "router.unregister", payload, &arena, &a.registration)) {
+		id = identity_of(&r->trust->key, &a.registration.endpoint);
+		for (unsigned i = 0; i < a.registration.uri_count; i++)
+			unregister_uri(&a, &id, a.registration.uris[i]);
+	}
 	arena_fini(&arena);
 }

@@ -6,13 +6,12 @@
 #ifndef REGISTRAR_REGISTRY_H
 #define REGISTRAR_REGISTRY_H
 
-#include "registrar/config.h"
-#include "shm/route_writer.h"
+#include "registrar/trust.h"
 
 struct registry;
 
-struct registry *registry_create(const struct registrar_settings *settings,
-				 struct route_writer *writer, struct board *board,
+/* Everything is borrowed. */
+struct registry *registry_create(struct trust *trust, struct route_writer *writer,
 				 uint64_t *counters);
 void registry_destroy(struct registry *registry);
 

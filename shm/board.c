@@ -190,6 +190,8 @@ const char *fact_name(enum fact fact)
 		[FACT_TABLE_DIVERGENCE_PPM] = "table_divergence_ppm",
 		[FACT_CONVERGED_MS]         = "converged_ms",
 		[FACT_SNAPSHOT_WALL_MS]     = "snapshot_wall_ms",
+		[FACT_ENDPOINTS_HELD]       = "endpoints_held",
+		[FACT_REGISTRY_COPIES_RATIO] = "registry_copies_ratio",
 	};
 
 	return (unsigned)fact < FACT_COUNT ? names[fact] : "unknown";

@@ -84,6 +84,9 @@ enum fact {
 	FACT_ROUTERS_DIVERGING,       /* of them: hold other routes for too long; registrar */
 	FACT_TABLE_DIVERGENCE,        /* routes by which the most different one differs; registrar */
 	FACT_TABLE_DIVERGENCE_PPM,    /* the same in millionths of the table; registrar */
+	FACT_ENDPOINTS_HELD,          /* silent, and served for want of evidence; registrar */
+	FACT_REGISTRY_COPIES_RATIO,   /* servers that bring an endpoint's heartbeat, on average,
+	                                 times 100; registrar */
 	FACT_COUNT,
 };
 enum health { HEALTH_INITIALIZING, HEALTH_HEALTHY, HEALTH_DEGRADED };

@@ -13,7 +13,7 @@
 #include "log_ring.h"
 
 #define BOARD_MAGIC  0x6472616f62657957u      /* "Wyeboard" */
-#define BOARD_LAYOUT 5u
+#define BOARD_LAYOUT 6u
 #define BOARD_PAGE   4096u
 #define BOARD_SLOTS_MAX 1024u
 #define BOARD_LINE   128u
@@ -59,9 +59,10 @@ struct log_ring {
 	uint64_t size;
 };
 
-/* An endpoint's row: the failure mark, then one cell a worker slot. */
+/* An endpoint's row: the marks, then one cell a worker slot. */
 struct live_row {
-	uint32_t failed_at, unused;
+	uint32_t failed_at;
+	uint16_t held, excluded;      /* enum live_held, enum live_excluded */
 	uint16_t in_flight[];
 };
 _Static_assert(sizeof(struct live_row) == 8, "row");

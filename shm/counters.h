@@ -36,6 +36,11 @@
 	X(nats_reconnects) X(greetings_answered) \
 	X(worker_restarts) X(registrar_restarts) X(reloads) X(reloads_failed) \
 	X(access_log_syslog_lines) X(access_log_syslog_dropped) \
+	X(mass_expiry_held_total)      /* endpoints that the brake kept from expiring */ \
+	X(tombstone_hits_total)        /* late copies of what was unregistered */ \
+	X(attribute_conflict_total)    /* servers that disagree about an endpoint */ \
+	X(ownership_change_total)      /* an address that another app took over */ \
+	X(quota_refusals_total)        /* routes beyond what one host or endpoint may have */ \
 	X(snapshots_written) X(snapshot_failures) \
 	X(registry_untrusted_refusals) /* answers 503 that would have been 404 */
 

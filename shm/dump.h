@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "endpoint_live.h"
 #include "route_table.h"
 
 enum {
@@ -41,6 +42,8 @@ struct dump_entry {
 	uint32_t last_seen;           /* table ticks */
 	uint32_t failed_at;           /* table ticks; 0 never */
 	unsigned in_flight;
+	enum live_held held;
+	enum live_excluded excluded;
 	bool is_damaged;              /* refused by its checksum: only last_seen is valid */
 };
 

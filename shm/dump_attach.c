@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "endpoint_live.h"
 #include "tags.h"
 
 /* Entries in a pool that grew while we made room for it. */
@@ -162,12 +161,16 @@ static void copy_entry(const struct dump *dump, const struct inst *inst, struct 
 	entry->tags = STR_NONE;
 	entry->in_flight = 0;
 	entry->failed_at = 0;
+	entry->held = LIVE_NOT_HELD;
+	entry->excluded = LIVE_NOT_EXCLUDED;
 	if (entry->is_damaged)
 		return;
 	entry->is_damaged = !tags_unpack(inst, inst_packed_tags(dump->reader, inst), tags, &text);
 	entry->tags = arena_copy(&pool->text, text);
 	entry->in_flight = live_in_flight(dump->board, entry->endpoint.row);
 	entry->failed_at = live_failed_at(dump->board, entry->endpoint.row);
+	entry->held = live_held(dump->board, entry->endpoint.row);
+	entry->excluded = live_excluded(dump->board, entry->endpoint.row);
 }
 
 /* Copies if the pool fits; else only says in *needed how large it is. */

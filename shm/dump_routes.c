@@ -118,10 +118,21 @@ int dump_routes(const struct dump *dump)
 
 /* --- for people */
 
+/* Why it is in a state of its own, or "-". */
+static const char *state_of(const struct dump_entry *entry, char out[32])
+{
+	if (entry->excluded)
+		return entry->excluded == LIVE_EXCLUDED_DISOWNED ? "disowned" : "wrong-id";
+	if (!entry->held)
+		return "-";
+	snprintf(out, 32, "held(%s)", live_held_name(entry->held));
+	return out;
+}
+
 static void table_entry(const struct dump *dump, struct str key, const struct dump_entry *entry)
 {
 	const struct endpoint *e = &entry->endpoint;
-	char address[272], age[32], failed[32] = "-";
+	char address[272], age[32], failed[32] = "-", state[32];
 	FILE *out = dump->out;
 
 	dump_plain(out, key, 32);
@@ -142,7 +153,7 @@ static void table_entry(const struct dump *dump, struct str key, const struct du
 	dump_plain(out, e->instance_id, 14);
 	putc(' ', out);
 	dump_plain(out, e->instance_index, 5);
-	fprintf(out, " %6" PRIu32 " %" PRIu64 "\n", e->row, e->serial);
+	fprintf(out, " %6" PRIu32 " %-17s %" PRIu64 "\n", e->row, state_of(entry, state), e->serial);
 }
 
 static void table_pool(const struct dump *dump, struct str key, const struct dump_pool *pool,
@@ -159,9 +170,9 @@ static void table_pool(const struct dump *dump, struct str key, const struct dum
 
 int dump_table(const struct dump *dump)
 {
-	fprintf(dump->out, "%-32s %-21s %-3s %8s %9s %8s %6s %-12s %-14s %-5s %6s %s\n", "ROUTE",
-		"ADDRESS", "TLS", "SEEN", "IN-FLIGHT", "FAILED", "TTL", "APP", "INSTANCE", "INDEX", "ROW",
-		"SERIAL");
+	fprintf(dump->out, "%-32s %-21s %-3s %8s %9s %8s %6s %-12s %-14s %-5s %6s %-17s %s\n",
+		"ROUTE", "ADDRESS", "TLS", "SEEN", "IN-FLIGHT", "FAILED", "TTL", "APP", "INSTANCE",
+		"INDEX", "ROW", "STATE", "SERIAL");
 	each_pool(dump, table_pool);
 	return DUMP_OK;
 }

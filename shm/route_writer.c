@@ -135,8 +135,16 @@ static void note_put(struct route_writer *w, int result, struct str key, ref_t o
 	     HISTORY_UPDATED, key, inst);
 }
 
-static void note_refused(struct route_writer *w, const struct route_key *key,
-			 const struct endpoint *e, struct str why)
+void route_writer_note(struct route_writer *w, enum history_what what,
+		       const struct entry_view *entry, struct str why)
+{
+	w->cause = (struct history_cause){ what, HISTORY_NO_SOURCE, why };
+	note(w, what, entry->key, entry->inst);
+	w->cause = (struct history_cause){ HISTORY_REGISTERED, HISTORY_NO_SOURCE, STR_NONE };
+}
+
+void route_writer_note_refused(struct route_writer *w, const struct route_key *key,
+			       const struct endpoint *e, struct str why)
 {
 	struct history_change change = {
 		.what = HISTORY_REFUSED, .source = w->cause.source, .why = why, .key = key->text,
@@ -446,6 +454,14 @@ static int entry_put(struct route_writer *w, const struct route_key *key,
 	return WRITE_ADDED;
 }
 
+static struct route_handle handle_of(const struct route_writer *w, uint64_t hash, ref_t ref)
+{
+	const struct inst *inst = shm_get(w->table, ref, sizeof(*inst));
+
+	return (struct route_handle){ .route_hash = hash, .serial = inst->serial, .inst = ref,
+				      .row = inst->row };
+}
+
 int route_writer_add(struct route_writer *w, const struct route_key *key,
 		     const struct endpoint *endpoint, uint32_t tick,
 		     struct route_handle *handle, bool *is_new_route)
@@ -456,7 +472,7 @@ int route_writer_add(struct route_writer *w, const struct route_key *key,
 
 	*is_new_route = false;
 	if (!draft_describe(w, endpoint)) {
-		note_refused(w, key, endpoint, STR("too large for the table"));
+		route_writer_note_refused(w, key, endpoint, STR("too large for the table"));
 		return -EMSGSIZE;
 	}
 	where.hash = route_key_hash(&w->head->seed, where.host,
@@ -466,16 +482,13 @@ int route_writer_add(struct route_writer *w, const struct route_key *key,
 	if (rc < 0) {
 		*is_new_route = false;
 		w->was_full = true;
-		note_refused(w, key, endpoint, STR("the table is full"));
+		route_writer_note_refused(w, key, endpoint, STR("the table is full"));
 		if (inst)
 			inst_detach(w, inst);
 		return rc;
 	}
 	set_balancing(w, where.hash.whole, key, endpoint->balancing);
-	*handle = (struct route_handle){
-		.route_hash = where.hash.whole, .inst = inst,
-		.serial = ((const struct inst *)shm_get(w->table, inst, sizeof(struct inst)))->serial,
-	};
+	*handle = handle_of(w, where.hash.whole, inst);
 	return rc;
 }
 
@@ -497,6 +510,21 @@ int route_writer_refresh(struct route_writer *w, const struct route_handle *hand
 		return -ENOENT;
 	word_publish(&route->entries[i], entry_word(tick, handle->inst));
 	return 0;
+}
+
+bool route_writer_find(const struct route_writer *w, const struct route_key *key, struct str host,
+		       uint16_t port, struct endpoint *out, struct route_handle *handle)
+{
+	struct key_hash hash = route_key_hash(&w->head->seed, str_sub(key->text, 0, key->host_len),
+					      str_sub(key->text, key->host_len, STR_REST));
+	uint64_t at;
+	const struct route *route = index_find(w, hash.whole, &key->text, &at);
+	int i = route ? entry_of_address(w, route, host, port) : -1;
+
+	if (i < 0)
+		return false;
+	*handle = handle_of(w, hash.whole, entry_ref(route->entries[i]));
+	return inst_copy(shm_get(w->table, handle->inst, sizeof(struct inst)), out);
 }
 
 int route_writer_remove(struct route_writer *w, const struct route_key *key,
@@ -551,7 +579,7 @@ static void view_entry(const struct route_writer *w, const struct route *route, 
 		.key = route_text(route), .last_seen = entry_tick(route->entries[i]),
 		.stale_s = inst->stale_s, .flags = inst->flags, .row = inst->row,
 		.serial = inst->serial, .inst = inst, .packed_tags = packed_tags_of(w, inst),
-		.handle = { .route_hash = route->hash, .serial = inst->serial, .inst = ref },
+		.handle = handle_of(w, route->hash, ref),
 	};
 }
 
@@ -578,8 +606,9 @@ static bool sweep_out(struct route_writer *w, const struct sweep *sweep, struct 
 static void sweep_pool(struct route_writer *w, struct sweep *sweep, struct route *route, uint64_t at)
 {
 	uint32_t since = state_empty_since(route->state);
+	unsigned live = route_live_entries(route);
 
-	if (since && !route_live_entries(route)) {
+	if (since && !live) {
 		if (!w->keep_empty_ticks || sweep->now_tick - since >= w->keep_empty_ticks)
 			pool_drop(w, route, at);
 		return;
@@ -590,20 +619,14 @@ static void sweep_pool(struct route_writer *w, struct sweep *sweep, struct route
 		if (!route->entries[i])
 			continue;
 		view_entry(w, route, i, &view);
+		view.is_last = live == 1;
 		route_writer_because(w, HISTORY_REGISTERED, HISTORY_NO_SOURCE, STR_NONE);
-		switch (sweep->visit(sweep->context, &view)) {
-		case ENTRY_KEEP:
-			break;
-		case ENTRY_TOUCH:
-			word_publish(&route->entries[i],
-				     entry_word(sweep->now_tick, entry_ref(route->entries[i])));
-			break;
-		case ENTRY_REMOVE:
-			sweep->removed++;
-			if (sweep_out(w, sweep, route, at, i))
-				return;
-			break;
-		}
+		if (sweep->visit(sweep->context, &view) == ENTRY_KEEP)
+			continue;
+		sweep->removed++;
+		live--;
+		if (sweep_out(w, sweep, route, at, i))
+			return;
 	}
 }
 
@@ -671,31 +694,6 @@ bool route_writer_endpoint(const struct route_writer *w, uint32_t row, uint64_t 
 		return false;
 	tags_unpack(inst, packed_tags_of(w, inst), tags, &out->tags);
 	return true;
-}
-
-unsigned route_writer_remove_serial(struct route_writer *w, uint32_t row, uint64_t serial,
-				    bool keep_last)
-{
-	ref_t inst = inst_of_row(w, row, serial);
-	const struct inst *block = inst ? shm_get(w->table, inst, sizeof(*block)) : NULL;
-	struct intern_item *item = inst ? intern_find_value(&w->space.insts, block->fingerprint, inst)
-					: NULL;
-	unsigned left = item ? item->count : 0, removed = 0;
-
-	for (uint64_t at = 0; left && at < 1ull << w->space.bits; at++) {
-		ref_t ref = index_ref(w->space.index[at]);
-		struct route *route = ref > REF_TOMBSTONE ? shm_get(w->table, ref, sizeof(*route)) : NULL;
-		int i = route ? entry_of_block(route, inst) : -1;
-
-		if (i < 0)
-			continue;
-		left--;
-		if (keep_last && route_live_entries(route) == 1)
-			continue;
-		entry_remove(w, route, at, (unsigned)i);
-		removed++;
-	}
-	return removed;
 }
 
 /* --- housekeeping --- */

@@ -36,7 +36,7 @@ struct route_handle {
 	uint64_t route_hash;
 	uint64_t serial;
 	uint32_t inst;
-	uint32_t reserved;
+	uint32_t row;                 /* the endpoint's, on the board */
 };
 
 enum write_result { WRITE_ADDED = 1, WRITE_UPDATED, WRITE_UNMODIFIED };
@@ -49,6 +49,12 @@ enum write_result { WRITE_ADDED = 1, WRITE_UPDATED, WRITE_UNMODIFIED };
 int route_writer_add(struct route_writer *writer, const struct route_key *key,
 		     const struct endpoint *endpoint, uint32_t tick,
 		     struct route_handle *handle, bool *is_new_route);
+
+/* Copies the endpoint host:port of the pool, tags left out, and its handle; false:
+ * there is none. */
+bool route_writer_find(const struct route_writer *writer, const struct route_key *key,
+		       struct str host, uint16_t port, struct endpoint *out,
+		       struct route_handle *handle);
 
 /* A heartbeat that changes nothing: one store.  0, or -ENOENT: the handle is
  * outdated, register in full. */
@@ -70,7 +76,7 @@ void route_writer_keep_empty(struct route_writer *writer, uint32_t ticks);
  * every endpoint; what says ENTRY_REMOVE goes.  Empty pools past their time go
  * too.  Returns how many endpoints were removed. */
 #define ROUTE_WRITER_SLICES 64
-enum entry_verdict { ENTRY_KEEP, ENTRY_REMOVE, ENTRY_TOUCH };   /* TOUCH: last-seen := now */
+enum entry_verdict { ENTRY_KEEP, ENTRY_REMOVE };
 struct entry_view {
 	struct str key;               /* in the table's memory */
 	uint32_t last_seen;           /* ticks */
@@ -80,6 +86,7 @@ struct entry_view {
 	struct route_handle handle;
 	const struct inst *inst;      /* for inst_copy() */
 	struct str packed_tags;       /* in the table's memory, for tags_unpack() */
+	bool is_last;                 /* the only one that its pool has now */
 };
 typedef enum entry_verdict entry_visit_fn(void *context, const struct entry_view *entry);
 unsigned route_writer_sweep(struct route_writer *writer, unsigned slice, uint32_t now_tick,
@@ -94,12 +101,6 @@ unsigned route_writer_sweep_part(struct route_writer *writer, unsigned part, uns
 bool route_writer_endpoint(const struct route_writer *writer, uint32_t row, uint64_t serial,
 			   struct endpoint *out, char tags[ENDPOINT_TAGS_MAX]);
 
-/* Removes every entry of an endpoint (by serial) from all pools that hold it, as
- * prune-on-failure does; returns how many entries went.  `keep_last` leaves an
- * entry that is the only one of its pool. */
-unsigned route_writer_remove_serial(struct route_writer *writer, uint32_t row, uint64_t serial,
-				    bool keep_last);
-
 /* What the history is to say of the changes that follow, until it is called again:
  * which server brought them and why.  `what` is how a change is called that is not
  * simply a registration: HISTORY_LOADED for an added endpoint, HISTORY_UNREGISTERED
@@ -108,7 +109,13 @@ unsigned route_writer_remove_serial(struct route_writer *writer, uint32_t row, u
 void route_writer_because(struct route_writer *writer, enum history_what what, unsigned source,
 			  struct str why);
 
-/* For what happens to an endpoint without a change of the table. */
+/* For what happens to an endpoint without a change of the table; for a registration
+ * that the caller refuses. */
+void route_writer_note(struct route_writer *writer, enum history_what what,
+		       const struct entry_view *entry, struct str why);
+void route_writer_note_refused(struct route_writer *writer, const struct route_key *key,
+			       const struct endpoint *endpoint, struct str why);
+
 struct history *route_writer_history(struct route_writer *writer);
 
 /* The digest of what the table holds now; stays at its place. */

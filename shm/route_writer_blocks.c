@@ -3,8 +3,8 @@
  * rows that go with endpoints.
  *
  * An endpoint's block is shared by all routes that hold it (interned by
- * fingerprint, compared in full); a row is shared by all blocks of one address
- * and instance, so counts survive a change of attributes.
+ * fingerprint, compared in full); a row is shared by all blocks of one address,
+ * app and instance, so counts survive a change of attributes.
  */
 #include "route_writer_core.h"
 
@@ -120,7 +120,7 @@ static uint32_t row_acquire(struct route_writer *w, uint64_t address, uint32_t k
 			row = row_fresh(w);
 		if (row == NO_ROW)
 			return NO_ROW;
-		live_clear_failed(w->board, row);
+		live_clear_marks(w->board, row);
 	}
 	intern_add(&w->space.rows, address, row);
 	return row;
@@ -143,8 +143,9 @@ static uint64_t address_of(const struct route_writer *w, const struct inst *inst
 {
 	uint64_t host = hash_str(&w->hash_key, inst_text(inst, INST_TEXT_host));
 	uint64_t id = hash_str(&w->hash_key, inst_text(inst, INST_TEXT_instance_id));
+	uint64_t app = hash_str(&w->hash_key, inst_text(inst, INST_TEXT_app_id));
 
-	return route_hash_join(&w->head->seed, host + inst->port, id);
+	return route_hash_join(&w->head->seed, host + inst->port, id + 3 * app);
 }
 
 static bool append_text(struct inst *inst, enum inst_text which, size_t *len, struct str text)

@@ -61,27 +61,57 @@ static void sip_word(struct sip *s, uint64_t word)
 	s->v0 ^= word;
 }
 
-uint64_t hash_bytes(const struct hash_key *key, const void *bytes, size_t len)
+static struct sip sip_begin(const struct hash_key *key)
 {
-	struct sip s = {
+	return (struct sip){
 		key->k0 ^ 0x736f6d6570736575u, key->k1 ^ 0x646f72616e646f6du,
 		key->k0 ^ 0x6c7967656e657261u, key->k1 ^ 0x7465646279746573u,
 	};
+}
+
+static void sip_text(struct sip *s, const void *bytes, size_t len)
+{
 	const unsigned char *at = bytes;
 	uint64_t word, last = (uint64_t)len << 56;
 	size_t left = len;
 
 	for (; left >= 8; left -= 8, at += 8) {
 		memcpy(&word, at, 8);
-		sip_word(&s, word);
+		sip_word(s, word);
 	}
 	for (size_t i = 0; i < left; i++)
 		last |= (uint64_t)at[i] << (8 * i);
-	sip_word(&s, last);
-	s.v2 ^= 0xff;
+	sip_word(s, last);
+}
+
+static uint64_t sip_end(struct sip *s)
+{
 	for (int i = 0; i < 3; i++)
-		sip_round(&s);
-	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+		sip_round(s);
+	return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+}
+
+uint64_t hash_bytes(const struct hash_key *key, const void *bytes, size_t len)
+{
+	struct sip s = sip_begin(key);
+
+	sip_text(&s, bytes, len);
+	s.v2 ^= 0xff;
+	return sip_end(&s);
+}
+
+struct hash128 hash_str_128(const struct hash_key *key, struct str text)
+{
+	struct sip s = sip_begin(key);
+	struct hash128 hash;
+
+	s.v1 ^= 0xee;
+	sip_text(&s, text.p, text.len);
+	s.v2 ^= 0xee;
+	hash.a = sip_end(&s);
+	s.v1 ^= 0xdd;
+	hash.b = sip_end(&s);
+	return hash;
 }
 
 uint64_t hash_str(const struct hash_key *key, struct str s)

@@ -17,6 +17,12 @@ struct hash_key hash_key_random(void);
 uint64_t hash_str(const struct hash_key *key, struct str s);
 uint64_t hash_bytes(const struct hash_key *key, const void *bytes, size_t len);
 
+/* The 128-bit form, in one pass: so long that equal means the same text. */
+struct hash128 {
+	uint64_t a, b;
+};
+struct hash128 hash_str_128(const struct hash_key *key, struct str s);
+
 /* Fills with bytes from the kernel's random source; never fails. */
 void random_bytes(void *out, size_t len);
 

@@ -165,7 +165,7 @@ def test_nats_that_is_killed_and_comes_back_loses_no_route(make_router, bus):
     router = make_router(registrar=QUICK)
     publish(router, endpoint())
     wait_for_routes(router, 1)
-    router.wait_for_log("prune-unsuspended-refresh-routes-complete")
+    router.wait_for_log("prune-unsuspended")
     bus.stop()
     router.wait_for_log("nats-connection-disconnected")
     router.wait_for_log("prune-suspended")

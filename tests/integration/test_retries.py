@@ -143,7 +143,7 @@ def endpoints_of(router, key=HOST):
 
 
 def test_a_dead_endpoint_with_tls_leaves_but_never_the_last_one(make_router, make_backend):
-    router = make_router()
+    router = make_router(registrar={"minimum_register_interval": "1s", "prune_interval": "500ms"})
     for _ in range(3):
         address = dead_address(make_backend)
         router.register(HOST, address, tls_port=address[1], app="app")

@@ -60,10 +60,13 @@ static const struct inst *eligible(struct choice *c, unsigned i)
 
 	if (!inst)
 		return NULL;
-	c->saw_any = true;
-	if (tried_has(c->tried, inst_serial(inst)))
+	if (tried_has(c->tried, inst_serial(inst))) {
+		c->saw_any = true;
 		return NULL;
-	c->saw_untried = true;
+	}
+	if (live_excluded(c->balancer->board, inst_row(inst)))
+		return NULL;
+	c->saw_any = c->saw_untried = true;
 	if (c->only_own_zone &&
 	    !str_equal(inst_zone(inst), str_of(c->balancer->settings->zone)))
 		return NULL;
@@ -203,7 +206,8 @@ static const struct inst *choose_sticky(struct choice *c)
 	for (unsigned i = 0; i < route_capacity(c->route) && !found; i++) {
 		const struct inst *inst = entry_in_scope(c, i, NULL);
 
-		if (!inst || !str_equal(inst_instance_id(inst), c->wish->sticky_id))
+		if (!inst || !str_equal(inst_instance_id(inst), c->wish->sticky_id) ||
+		    live_excluded(c->balancer->board, inst_row(inst)))
 			continue;
 		found = has_room(c, inst) ? inst : NULL;
 		stuck = found ? STUCK_FOUND : STUCK_OVERLOADED;
@@ -344,8 +348,10 @@ void balancer_mark_failed(struct balancer *b, const struct endpoint *endpoint,
 			  enum failure failure, const char *code, bool is_unfit, int error,
 			  uint64_t now_ms)
 {
+	bool is_prunable = is_unfit && endpoint->flags & ENDPOINT_TLS;
 	struct endpoint_event event = {
-		.kind = is_unfit && endpoint->flags & ENDPOINT_TLS ? EVENT_PRUNE : EVENT_FAILED,
+		.kind = !is_prunable ? EVENT_FAILED :
+			failure == FAIL_TLS_NAME ? EVENT_WRONG_ID : EVENT_PRUNE,
 		.row = endpoint->row, .serial = endpoint->serial,
 		.failure = failure, .error = (uint32_t)error,
 	};
@@ -353,6 +359,8 @@ void balancer_mark_failed(struct balancer *b, const struct endpoint *endpoint,
 
 	str_copy_z(str_of(code), event.code, sizeof(event.code));
 	live_mark_failed(b->board, endpoint->row, tick ? tick : 1);
+	if (event.kind == EVENT_WRONG_ID)
+		live_set_excluded(b->board, endpoint->row, LIVE_EXCLUDED_WRONG_ID);
 	counter_add(b->counters, COUNTER_endpoint_failures, 1);
 	if (write(PROCESS_FD_EVENTS, &event, sizeof(event)) != (ssize_t)sizeof(event))
 		counter_add(b->counters, COUNTER_endpoint_events_dropped, 1);

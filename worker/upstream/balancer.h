@@ -77,7 +77,8 @@ void balancer_release(struct balancer *balancer, const struct endpoint *endpoint
 
 /* Holds a failure against the endpoint, here and in all workers, and tells the
  * registrar, with `code` for its log.  is_unfit: it may be removed, if it is one with
- * TLS (spec control 3.5).  `error`: errno, or 0. */
+ * TLS (spec control 3.5).  One that showed somebody else's certificate is not chosen
+ * again until it is registered anew.  `error`: errno, or 0. */
 void balancer_mark_failed(struct balancer *balancer, const struct endpoint *endpoint,
 			  enum failure failure, const char *code, bool is_unfit, int error,
 			  uint64_t now_ms);

@@ -2,13 +2,11 @@
  * tests/unit/registrar/test_handles.c - heartbeats recognised by their bytes: which
  * message is known, which makes room, and what is parsed again.
  */
-#include "tests/unit/fixture/shm_table.h"
+#include "tests/unit/fixture/registrar_feed.h"
 
 #include <stdio.h>
 
 #include "registrar/handles.h"
-#include "registrar/registry.h"
-#include "shm/counters.h"
 
 #define ONE_SET 8
 
@@ -17,7 +15,7 @@ static struct handles *handles;
 static int create_one_set(void **state)
 {
 	(void)state;
-	handles = handles_create(ONE_SET);
+	handles = handles_create(ONE_SET, ONE_SET);
 	return 0;
 }
 
@@ -33,21 +31,26 @@ static struct str numbered(char text[16], unsigned number)
 	return (struct str){ text, (size_t)snprintf(text, 16, "message %u", number) };
 }
 
+static struct known_message *find(struct str payload)
+{
+	return handles_find(handles, handles_hash(handles, payload));
+}
+
 /* As the registry does after it put every URI of the message into the table. */
 static struct known_message *remember(struct str payload, uint32_t count, uint64_t serial)
 {
-	struct known_message *known = handles_find(handles, payload);
-	struct route_handle *places = known_reserve(known, count);
+	struct route_handle places[1000];
 
+	assert_true(count <= ARRAY_SIZE(places));
 	for (uint32_t i = 0; i < count; i++)
 		places[i] = (struct route_handle){ .route_hash = i, .serial = serial };
-	known->count = count;
-	return known;
+	handles_keep(handles, handles_hash(handles, payload), places, count);
+	return find(payload);
 }
 
 static bool is_known(struct str payload)
 {
-	return handles_find(handles, payload)->count > 0;
+	return find(payload) != NULL;
 }
 
 static void a_repeated_message_gives_back_its_handles(void **state)
@@ -56,12 +59,12 @@ static void a_repeated_message_gives_back_its_handles(void **state)
 	struct known_message *known;
 
 	(void)state;
-	assert_int_equal(handles_find(handles, STR("a message"))->count, 0);
+	assert_null(find(STR("a message")));
 	remember(STR("a message"), 1, 7);
-	known = handles_find(handles, str_of(copy));
+	known = find(str_of(copy));
 	assert_int_equal(known->count, 1);
 	assert_true(known_handles(known)->serial == 7);
-	assert_ptr_equal(handles_find(handles, str_of(copy)), known);
+	assert_ptr_equal(find(str_of(copy)), known);
 }
 
 static void a_message_that_was_only_looked_for_is_not_known(void **state)
@@ -97,7 +100,7 @@ static void a_message_of_many_uris_keeps_every_handle(void **state)
 
 	(void)state;
 	remember(STR("many"), 1000, 5);
-	known = handles_find(handles, STR("many"));
+	known = find(STR("many"));
 	assert_int_equal(known->count, 1000);
 	for (uint32_t i = 0; i < 1000; i++)
 		assert_true(known_handles(known)[i].route_hash == i);
@@ -115,11 +118,10 @@ static void a_forgotten_message_is_parsed_again_and_can_be_known_again(void **st
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
-		known_forget(remember(STR("x"), counts[i], 1));
+		known_forget(handles, remember(STR("x"), counts[i], 1));
 		assert_false(is_known(STR("x")));
-		known_forget(handles_find(handles, STR("x")));       /* twice is not worse */
 		remember(STR("x"), counts[i], 2);
-		assert_true(known_handles(handles_find(handles, STR("x")))[0].serial == 2);
+		assert_true(known_handles(find(STR("x")))[0].serial == 2);
 	}
 }
 
@@ -131,7 +133,7 @@ static void messages_that_share_a_set_are_all_known(void **state)
 	for (unsigned i = 0; i < ONE_SET; i++)
 		remember(numbered(text, i), 1 + i % 2, i);
 	for (unsigned i = 0; i < ONE_SET; i++) {
-		struct known_message *known = handles_find(handles, numbered(text, i));
+		struct known_message *known = find(numbered(text, i));
 
 		assert_int_equal(known->count, 1 + i % 2);
 		assert_true(known_handles(known)->serial == i);
@@ -173,7 +175,7 @@ static void a_free_place_is_taken_before_a_known_message(void **state)
 	(void)state;
 	for (unsigned i = 0; i < ONE_SET; i++)
 		remember(numbered(text, i), 1, i);
-	known_forget(handles_find(handles, numbered(text, 5)));
+	known_forget(handles, find(numbered(text, 5)));
 	remember(numbered(text, 9), 1, 9);
 	for (unsigned i = 0; i < ONE_SET; i++)
 		if (i != 5)
@@ -202,10 +204,12 @@ static void both_halves_of_the_hash_must_match(void **state)
 {
 	(void)state;
 	for (unsigned half = 0; half < 2; half++) {
-		remember(STR("mine"), 1, 1)->hash[half] ^= 1;
+		struct known_message *mine = remember(STR("mine"), 1, 1);
+
+		*(half ? &mine->hash.b : &mine->hash.a) ^= 1;
 		assert_false(is_known(STR("mine")));
 		remember(STR("mine"), 1, 2);
-		assert_true(handles_find(handles, STR("mine"))->one.serial == 2);
+		assert_true(find(STR("mine"))->one.serial == 2);
 	}
 }
 
@@ -215,13 +219,52 @@ static void many_messages_fit_into_many_sets(void **state)
 
 	(void)state;
 	handles_destroy(handles);
-	handles = handles_create(4096);
+	handles = handles_create(4096, 4096);
 	for (unsigned round = 0; round < 2; round++)
 		for (unsigned i = 0; i < 200; i++) {
 			assert_int_equal(is_known(numbered(text, i)), round);
 			if (!round)
 				remember(numbered(text, i), 1, i);
 		}
+}
+
+/* A million routes' messages are known; what is only looked for takes no room. */
+static void room_grows_with_what_is_known_up_to_its_limit(void **state)
+{
+	char text[16];
+
+	(void)state;
+	handles_destroy(handles);
+	handles = handles_create(64, 4096);
+	for (unsigned i = 0; i < 100000; i++)
+		is_known(numbered(text, i));
+	assert_int_equal(handles_room(handles), 64);
+	for (unsigned i = 0; i < 2000; i++)
+		remember(numbered(text, i), 1 + i % 3, i);
+	assert_int_equal(handles_room(handles), 4096);
+	assert_true(handles_known(handles) > 1990);
+	for (unsigned i = 0; i < 20000; i++)
+		remember(numbered(text, i), 1 + i % 3, i);
+	assert_int_equal(handles_room(handles), 4096);
+}
+
+/* Messages of long ago go before memory is taken for new ones. */
+static void history_is_forgotten_before_room_grows(void **state)
+{
+	char text[16];
+
+	(void)state;
+	handles_destroy(handles);
+	handles = handles_create(1024, 65536);
+	for (unsigned i = 0; i < 700; i++)
+		remember(numbered(text, i), 1, i);
+	for (unsigned i = 0; i < 20000; i++)
+		is_known(numbered(text, i % 100));
+	for (unsigned i = 700; i < 1100; i++)
+		remember(numbered(text, i), 1, i);
+	assert_int_equal(handles_room(handles), 1024);
+	assert_true(is_known(numbered(text, 5)));
+	assert_false(is_known(numbered(text, 300)));
 }
 
 #define THREE "{\"host\":\"10.0.0.1\",\"port\":80,\"uris\":[\"a.example\",\"b.example\",\"c.example\"]}"
@@ -231,8 +274,9 @@ static void a_heartbeat_whose_route_is_gone_registers_it_again(void **state)
 {
 	static struct registrar_settings settings = { .droplet_stale_threshold_ms = 120000 };
 	struct shm_table *t = *state;
-	uint64_t counters[COUNTER_COUNT] = { 0 };
-	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
+	struct feed *f = feed_create_with(t, &settings);
+	const uint64_t *counters = f->counters;
+	struct registry *r = f->registry;
 	struct endpoint endpoint;
 	uint32_t seen;
 
@@ -246,7 +290,7 @@ static void a_heartbeat_whose_route_is_gone_registers_it_again(void **state)
 	assert_true(shm_table_entry(t, "b.example", 0, &endpoint, &seen));
 	assert_int_equal(seen, 7);
 	shm_table_assert_sound(t);
-	registry_destroy(r);
+	feed_destroy(f);
 }
 
 int main(void)
@@ -266,6 +310,8 @@ int main(void)
 		ON_SET(age_is_right_when_the_count_of_finds_starts_again),
 		ON_SET(both_halves_of_the_hash_must_match),
 		ON_SET(many_messages_fit_into_many_sets),
+		ON_SET(room_grows_with_what_is_known_up_to_its_limit),
+		ON_SET(history_is_forgotten_before_room_grows),
 		ON_TABLE(a_heartbeat_whose_route_is_gone_registers_it_again),
 	};
 

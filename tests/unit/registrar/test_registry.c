@@ -1,7 +1,7 @@
 /*
  * tests/unit/registrar/test_registry.c - messages into a real table.
  */
-#include "tests/unit/fixture/shm_table.h"
+#include "tests/unit/fixture/registrar_feed.h"
 
 #include <stdio.h>
 
@@ -34,8 +34,9 @@ static void a_message_is_read_leniently(void **state)
 static void a_repeated_message_is_refreshed_and_an_unregister_removes(void **state)
 {
 	struct shm_table *t = *state;
-	uint64_t counters[COUNTER_COUNT] = { 0 };
-	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
+	struct feed *f = feed_create_with(t, &settings);
+	const uint64_t *counters = f->counters;
+	struct registry *r = f->registry;
 	struct endpoint endpoint;
 	uint32_t seen;
 
@@ -51,7 +52,7 @@ static void a_repeated_message_is_refreshed_and_an_unregister_removes(void **sta
 	registry_register(r, 0, STR(MESSAGE), 11);
 	assert_int_equal(counters[COUNTER_registry_message_added], 2);
 	shm_table_assert_sound(t);
-	registry_destroy(r);
+	feed_destroy(f);
 }
 
 /* What protects an app is not left out because it is written wrongly. */
@@ -80,8 +81,9 @@ static void a_wrong_vital_field_refuses_the_message(void **state)
 static void other_wrong_fields_are_left_out_and_counted(void **state)
 {
 	struct shm_table *t = *state;
-	uint64_t counters[COUNTER_COUNT] = { 0 };
-	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
+	struct feed *f = feed_create_with(t, &settings);
+	const uint64_t *counters = f->counters;
+	struct registry *r = f->registry;
 	struct endpoint endpoint;
 	uint32_t seen;
 
@@ -89,7 +91,7 @@ static void other_wrong_fields_are_left_out_and_counted(void **state)
 				 "\"app\":{},\"stale_threshold_in_seconds\":\"soon\"}"), 5);
 	assert_true(shm_table_entry(t, "a.example", 0, &endpoint, &seen));
 	assert_int_equal(counters[COUNTER_registry_fields_dropped], 3);
-	registry_destroy(r);
+	feed_destroy(f);
 }
 
 /* "a0.example", "a1.example", ... in one message. */
@@ -106,8 +108,9 @@ static struct str message_of_uris(char *out, size_t cap, unsigned count)
 static void a_heartbeat_of_many_uris_is_not_parsed(void **state)
 {
 	struct shm_table *t = *state;
-	uint64_t counters[COUNTER_COUNT] = { 0 };
-	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
+	struct feed *f = feed_create_with(t, &settings);
+	const uint64_t *counters = f->counters;
+	struct registry *r = f->registry;
 	static char text[65536];
 	struct str message = message_of_uris(text, sizeof(text), 100);
 	struct endpoint endpoint;
@@ -119,20 +122,20 @@ static void a_heartbeat_of_many_uris_is_not_parsed(void **state)
 	assert_int_equal(counters[COUNTER_registry_message_refreshed], 2);
 	assert_true(shm_table_entry(t, "a99.example", 0, &endpoint, &seen));
 	assert_int_equal(seen, 3);
-	registry_destroy(r);
+	feed_destroy(f);
 }
 
 static void a_message_whose_uris_are_all_refused_is_no_update(void **state)
 {
 	struct shm_table *t = *state;
-	uint64_t counters[COUNTER_COUNT] = { 0 };
-	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
+	struct feed *f = feed_create_with(t, &settings);
+	struct registry *r = f->registry;
 
 	registry_register(r, 0, STR("{\"host\":\"10.0.0.1\",\"port\":80,\"uris\":[\"a\\u0001b\"]}"), 5);
 	assert_int_equal(board_fact(t->board, FACT_LAST_UPDATE_MS), 0);
 	registry_register(r, 0, STR(MESSAGE), 5);
 	assert_int_not_equal(board_fact(t->board, FACT_LAST_UPDATE_MS), 0);
-	registry_destroy(r);
+	feed_destroy(f);
 }
 
 /* Spec control 1.3: no route, no error, no sign of life of the feed. */
@@ -142,8 +145,10 @@ static void an_empty_list_of_uris_changes_and_counts_nothing(void **state)
 		"null", "{\"uris\":null}", "{\"host\":\"h\",\"port\":1,\"uris\":[]}",
 	};
 	struct shm_table *t = *state;
-	uint64_t counters[COUNTER_COUNT] = { 0 }, none[COUNTER_COUNT] = { 0 };
-	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
+	uint64_t none[COUNTER_COUNT] = { 0 };
+	struct feed *f = feed_create_with(t, &settings);
+	const uint64_t *counters = f->counters;
+	struct registry *r = f->registry;
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		registry_register(r, 0, str_of(texts[i]), 5);
@@ -151,7 +156,7 @@ static void an_empty_list_of_uris_changes_and_counts_nothing(void **state)
 	}
 	assert_memory_equal(counters, none, sizeof(none));
 	assert_int_equal(board_fact(t->board, FACT_LAST_UPDATE_MS), 0);
-	registry_destroy(r);
+	feed_destroy(f);
 }
 
 static void only_our_shard_is_taken(void **state)
@@ -168,8 +173,9 @@ static void only_our_shard_is_taken(void **state)
 		struct registrar_settings own = { .droplet_stale_threshold_ms = 120000,
 						  .sharding = cases[i].sharding,
 						  .isolation_segments = { segments, 1 } };
-		uint64_t counters[COUNTER_COUNT] = { 0 };
-		struct registry *r = registry_create(&own, t->writer, t->board, counters);
+		struct feed *f = feed_create_with(t, &own);
+		const uint64_t *counters = f->counters;
+		struct registry *r = f->registry;
 
 		registry_register(r, 0, STR("{\"host\":\"h\",\"port\":1,\"uris\":[\"s\"]}"), 1);
 		assert_int_equal(counters[COUNTER_registry_message_filtered], !cases[i].shared);
@@ -180,7 +186,7 @@ static void only_our_shard_is_taken(void **state)
 					 "\"isolation_segment\":\"silver\"}"), 1);
 		assert_int_equal(counters[COUNTER_registry_message_filtered],
 				 !cases[i].shared + !cases[i].silver);
-		registry_destroy(r);
+		feed_destroy(f);
 	}
 }
 
@@ -189,27 +195,28 @@ struct farewell {
 	bool is_left;                 /* the endpoint, after that */
 };
 
-static void assert_farewell(struct shm_table *t, const struct farewell *f)
+static void assert_farewell(struct shm_table *t, const struct farewell *farewell)
 {
-	uint64_t counters[COUNTER_COUNT] = { 0 };
-	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
+	struct feed *f = feed_create_with(t, &settings);
+	const uint64_t *counters = f->counters;
+	struct registry *r = f->registry;
 	struct endpoint endpoint;
 	char text[256];
 	uint32_t seen;
 	bool is_there;
 
-	snprintf(text, sizeof(text), "{\"uris\":[\"w.example\"],%s}", f->registered);
+	snprintf(text, sizeof(text), "{\"uris\":[\"w.example\"],%s}", farewell->registered);
 	registry_register(r, 0, str_of(text), 1);
 	assert_int_equal(counters[COUNTER_registry_message_added], 1);
-	snprintf(text, sizeof(text), "{\"uris\":[\"w.example\"],%s}", f->unregistered);
+	snprintf(text, sizeof(text), "{\"uris\":[\"w.example\"],%s}", farewell->unregistered);
 	registry_unregister(r, 0, str_of(text), 9);
 	is_there = shm_table_entry(t, "w.example", 0, &endpoint, &seen);
-	if (is_there != f->is_left)
-		fail_msg("%s %s %s", f->unregistered, is_there ? "left" : "removed", f->registered);
+	if (is_there != farewell->is_left)
+		fail_msg("%s %s %s", farewell->unregistered, is_there ? "left" : "removed", farewell->registered);
 	assert_int_equal(counters[COUNTER_registry_message_removed], !is_there);
-	snprintf(text, sizeof(text), "{\"uris\":[\"w.example\"],%s}", f->registered);
+	snprintf(text, sizeof(text), "{\"uris\":[\"w.example\"],%s}", farewell->registered);
 	registry_unregister(r, 0, str_of(text), 9);
-	registry_destroy(r);
+	feed_destroy(f);
 }
 
 /* Another instance took over the address: the old one's farewell is not for it (W12). */
@@ -264,8 +271,9 @@ static void a_registered_uri_is_reached_by_its_host_and_path_only(void **state)
 		{ "w.example",    "/",                    "" },
 	};
 	struct shm_table *t = *state;
-	uint64_t counters[COUNTER_COUNT] = { 0 };
-	struct registry *r = registry_create(&settings, t->writer, t->board, counters);
+	struct feed *f = feed_create_with(t, &settings);
+	const uint64_t *counters = f->counters;
+	struct registry *r = f->registry;
 	char key[256];
 
 	registry_register(r, 0, STR("{\"host\":\"h\",\"port\":1,"
@@ -275,7 +283,7 @@ static void a_registered_uri_is_reached_by_its_host_and_path_only(void **state)
 		shm_table_find(t, cases[i].host, cases[i].path, key, sizeof(key));
 		assert_string_equal(key, cases[i].key);
 	}
-	registry_destroy(r);
+	feed_destroy(f);
 }
 
 int main(void)

@@ -170,6 +170,30 @@ static void facts_have_names_and_values(void **state)
 	assert_int_equal(table_route_count(t->ro), 1);
 }
 
+static void marks_of_a_row_are_set_apart_and_cleared_together(void **state)
+{
+	struct shm_table *t = *state;
+	struct endpoint endpoint;
+	uint32_t seen;
+
+	shm_table_register(t, "a.example", "10.0.0.1:80");
+	assert_true(shm_table_entry(t, "a.example", 0, &endpoint, &seen));
+	for (unsigned held = 0; held < LIVE_HELD_COUNT; held++) {
+		live_set_held(t->board, endpoint.row, (enum live_held)held);
+		live_set_excluded(t->board, endpoint.row, LIVE_EXCLUDED_WRONG_ID);
+		live_mark_failed(t->board, endpoint.row, 9);
+		assert_int_equal(live_held(t->board, endpoint.row), held);
+		assert_string_not_equal(live_held_name((enum live_held)held), "");
+	}
+	assert_int_equal(live_excluded(t->board, endpoint.row), LIVE_EXCLUDED_WRONG_ID);
+	live_clear_marks(t->board, endpoint.row);
+	assert_int_equal(live_held(t->board, endpoint.row), LIVE_NOT_HELD);
+	assert_int_equal(live_excluded(t->board, endpoint.row), LIVE_NOT_EXCLUDED);
+	assert_int_equal(live_failed_at(t->board, endpoint.row), 0);
+	live_set_held(t->board, UINT32_MAX, LIVE_HELD_BRAKE);        /* no such row */
+	assert_int_equal(live_held(t->board, UINT32_MAX), LIVE_NOT_HELD);
+}
+
 int main(void)
 {
 #define CASE(test) cmocka_unit_test_setup_teardown(test, shm_table_setup, shm_table_teardown)
@@ -181,6 +205,7 @@ int main(void)
 		CASE(lines_come_out_of_a_ring_whole_and_in_order),
 		CASE(a_ring_gone_wrong_gives_nothing),
 		CASE(facts_have_names_and_values),
+		CASE(marks_of_a_row_are_set_apart_and_cleared_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,18 +93,24 @@ static void what_a_sweep_removes_was_silent(void **state)
 	assert_text(history_why(&records[1]), "silent for 123 s");
 }
 
-static void an_endpoint_pruned_from_three_routes_is_noted_at_each_host(void **state)
+static enum entry_verdict remove_for_its_name(void *context, const struct entry_view *entry)
+{
+	struct shm_table *t = context;
+
+	(void)entry;
+	route_writer_because(t->writer, HISTORY_PRUNED, HISTORY_NO_SOURCE, STR("wrong name"));
+	return ENTRY_REMOVE;
+}
+
+static void a_sweep_says_why_at_each_host_if_it_is_not_silence(void **state)
 {
 	static const char *const hosts[] = { "a.example", "b.example", "c.example" };
 	struct shm_table *t = *state;
-	struct endpoint endpoint;
-	uint32_t seen;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(hosts); i++)
 		shm_table_register(t, hosts[i], "10.0.0.1:80");
-	assert_true(shm_table_entry(t, "a.example", 0, &endpoint, &seen));
-	route_writer_because(t->writer, HISTORY_PRUNED, HISTORY_NO_SOURCE, STR("wrong name"));
-	assert_int_equal(route_writer_remove_serial(t->writer, endpoint.row, endpoint.serial, false), 3);
+	for (unsigned slice = 0; slice < ROUTE_WRITER_SLICES; slice++)
+		route_writer_sweep(t->writer, slice, t->tick, remove_for_its_name, t);
 	for (unsigned i = 0; i < ARRAY_SIZE(hosts); i++) {
 		assert_int_equal(changes_of(t, hosts[i]), 2);
 		assert_int_equal(records[1].what, HISTORY_PRUNED);
@@ -340,7 +346,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_registration_an_update_and_an_unregistration_are_told_apart),
 		T(what_a_sweep_removes_was_silent),
-		T(an_endpoint_pruned_from_three_routes_is_noted_at_each_host),
+		T(a_sweep_says_why_at_each_host_if_it_is_not_silence),
 		T(a_flapping_host_overwrites_its_own_changes_only),
 		T(refusals_of_a_million_hosts_push_nothing_out),
 		T(long_texts_are_clipped_and_still_found),

@@ -96,21 +96,6 @@ static void the_kept_digest_is_the_counted_one(void **state)
 	assert_true(route_digest_total(route_writer_digest(t->writer)) > 100);
 }
 
-static void pruning_by_serial_is_counted(void **state)
-{
-	struct shm_table *t = *state;
-	struct endpoint endpoint;
-	uint32_t seen;
-
-	add(t, 0, 1, "app");
-	add(t, 3, 1, "app");
-	add(t, 6, 2, "app");
-	assert_true(shm_table_entry(t, "h0.example", 0, &endpoint, &seen));
-	assert_int_equal(route_writer_remove_serial(t->writer, endpoint.row, endpoint.serial, false), 2);
-	assert_int_equal(route_digest_total(route_writer_digest(t->writer)), 1);
-	assert_digest_is_true(t);
-}
-
 static void the_order_of_changes_does_not_matter_and_the_app_does(void **state)
 {
 	struct shm_table *one = *state, *other = shm_table_create(0);
@@ -158,7 +143,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(the_kept_digest_is_the_counted_one),
-		T(pruning_by_serial_is_counted),
 		T(the_order_of_changes_does_not_matter_and_the_app_does),
 		T(the_number_of_differences_is_estimated),
 	};

@@ -205,23 +205,48 @@ static void each_route_is_visited_once(void **state)
 	assert_int_equal(seen, 2500);
 }
 
-static void prune_by_serial_takes_an_endpoint_out_of_all_pools(void **state)
+static enum entry_verdict remove_but_the_last(void *context, const struct entry_view *entry)
+{
+	const struct endpoint *bad = context;
+
+	return entry->serial == bad->serial && !entry->is_last ? ENTRY_REMOVE : ENTRY_KEEP;
+}
+
+static void a_sweep_says_which_entry_is_the_last_of_its_pool(void **state)
 {
 	struct shm_table *t = *state;
 	struct endpoint bad;
 	struct table_usage usage;
+	unsigned removed = 0;
 
 	shm_table_register(t, "a.example.com", "10.0.0.1:80");
 	shm_table_register(t, "b.example.com/x", "10.0.0.1:80");
 	shm_table_register(t, "b.example.com/x", "10.0.0.2:80");
 	assert_true(shm_table_entry(t, "a.example.com", 0, &bad, NULL));
-	assert_int_equal(route_writer_remove_serial(t->writer, bad.row, bad.serial + 9, false), 0);
-	assert_int_equal(route_writer_remove_serial(t->writer, 999999, bad.serial, false), 0);
-	assert_int_equal(route_writer_remove_serial(t->writer, bad.row, bad.serial, true), 1);
-	assert_int_equal(route_writer_remove_serial(t->writer, bad.row, bad.serial, false), 1);
+	for (unsigned round = 0; round < 2; round++)
+		for (unsigned slice = 0; slice < ROUTE_WRITER_SLICES; slice++)
+			removed += route_writer_sweep(t->writer, slice, 1, remove_but_the_last, &bad);
+	assert_int_equal(removed, 1);
 	route_writer_usage(t->writer, &usage);
-	assert_int_equal(usage.entries, 1);
+	assert_int_equal(usage.entries, 2);
 	shm_table_assert_sound(t);
+}
+
+static void an_endpoint_is_found_by_its_route_and_address(void **state)
+{
+	struct shm_table *t = *state;
+	char buffer[ROUTE_KEY_MAX];
+	struct route_key key = shm_table_key("b.example.com/x", buffer);
+	struct route_handle handle;
+	struct endpoint found;
+
+	shm_table_register(t, "a.example.com", "10.0.0.1:80");
+	shm_table_register(t, "b.example.com/x", "10.0.0.2:80");
+	assert_false(route_writer_find(t->writer, &key, STR("10.0.0.1"), 80, &found, &handle));
+	assert_false(route_writer_find(t->writer, &key, STR("10.0.0.2"), 81, &found, &handle));
+	assert_true(route_writer_find(t->writer, &key, STR("10.0.0.2"), 80, &found, &handle));
+	assert_true(found.serial == handle.serial && found.row == handle.row);
+	assert_int_equal(route_writer_refresh(t->writer, &handle, 7), 0);
 }
 
 static void kept_pools_go_when_their_time_is_over(void **state)
@@ -313,7 +338,8 @@ int main(void)
 		CASE(a_row_is_not_recycled_while_a_request_is_in_flight),
 		CASE(a_sweep_visits_every_entry_once_and_removes_what_it_is_told),
 		CASE(each_route_is_visited_once),
-		CASE(prune_by_serial_takes_an_endpoint_out_of_all_pools),
+		CASE(a_sweep_says_which_entry_is_the_last_of_its_pool),
+		CASE(an_endpoint_is_found_by_its_route_and_address),
 		CASE(kept_pools_go_when_their_time_is_over),
 		cmocka_unit_test(a_full_table_refuses_and_heals),
 		CASE(memory_that_the_machine_refuses_is_no_more_than_a_full_table),

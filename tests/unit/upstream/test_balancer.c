@@ -337,6 +337,32 @@ static void a_failure_is_marked_counted_and_told_to_the_registrar(void **state)
 	assert_true(p->balancer.counters[COUNTER_endpoint_events_dropped] > 0);
 }
 
+/* Its certificate was another's: no time makes that better, only a registration. */
+static void an_endpoint_of_a_wrong_identity_is_not_chosen_until_it_is_let_in_again(void **state)
+{
+	struct pool *p = *state;
+	struct tried tried = { .count = 0 };
+	struct endpoint_event event;
+	uint32_t row;
+
+	add_many(p, 1);
+	serve(p);
+	row = p->endpoint.row;
+	p->endpoint.flags |= ENDPOINT_TLS;
+	balancer_mark_failed(&p->balancer, &p->endpoint, FAIL_TLS_NAME, "UF:tls_wrong_name",
+			     true, 0, p->now_ms);
+	assert_int_equal(read(p->events, &event, sizeof(event)), sizeof(event));
+	assert_int_equal(event.kind, EVENT_WRONG_ID);
+	assert_int_equal(pick_again(p, &tried, 1), PICK_NO_ENDPOINT);
+	tried.serials[tried.count++] = p->endpoint.serial;
+	assert_int_equal(pick_again(p, &tried, 1), PICK_EXHAUSTED);
+	p->now_ms += 3600000;
+	tried.count = 0;
+	assert_int_equal(pick_again(p, &tried, 1), PICK_NO_ENDPOINT);
+	live_set_excluded(p->table->board, row, LIVE_NOT_EXCLUDED);
+	assert_int_equal(pick_again(p, &tried, 1), PICK_OK);
+}
+
 static void a_thousand_endpoints_are_served_evenly(void **state)
 {
 	struct pool *p = *state;
@@ -644,6 +670,7 @@ int main(void)
 		OVER_A_TABLE(nobody_is_tried_twice),
 		OVER_A_TABLE(the_own_zone_is_preferred_on_the_first_attempt_while_it_can_serve),
 		OVER_A_TABLE(a_failure_is_marked_counted_and_told_to_the_registrar),
+		OVER_A_TABLE(an_endpoint_of_a_wrong_identity_is_not_chosen_until_it_is_let_in_again),
 		OVER_A_TABLE(a_thousand_endpoints_are_served_evenly),
 		OVER_A_TABLE(a_session_stays_where_it_is_even_if_it_failed_lately),
 		OVER_A_TABLE(a_session_is_nowhere_by_address_or_in_other_letters),

@@ -1,0 +1,32 @@
+/*
+ * registrar/quota.h - how many routes one endpoint and one host may have, so that
+ * an emitter gone wild fills its own share and not the table; and how much of its
+ * noise is read at all, so that it costs others no time.
+ */
+#ifndef REGISTRAR_QUOTA_H
+#define REGISTRAR_QUOTA_H
+
+#include "base/hash.h"
+#include "registrar/cells.h"
+#include "registrar/seen.h"
+
+/* Messages a second that are read of a host that was refused a route just now. */
+#define QUOTA_READS_PER_SECOND 500
+
+struct quota {
+	uint64_t per_endpoint, per_host;      /* routes; 0: any number */
+	uint32_t refused_tick;                /* of the last refusal of all; 0: none yet */
+};
+
+/* True if it may have one route more.  `note`: NULL, it has none yet. */
+bool quota_allows(const struct quota *quota, const struct row_note *note,
+		  const struct cell *cell);
+
+void quota_note_refusal(struct quota *quota, struct cell *cell, uint32_t tick);
+
+/* False: a message of a host that has had its share of the reader's time.  Looks at
+ * the bytes only, for "host" as emitters write it; whatever it cannot see is read. */
+bool quota_may_read(const struct quota *quota, struct cells *cells, const struct hash_key *key,
+		    struct str payload, uint32_t tick);
+
+#endif

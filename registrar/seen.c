@@ -1,0 +1,135 @@
+/*
+ * registrar/seen.c - two arrays by row: ticks of each server, and notes.
+ */
+#include "registrar/seen.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/must.h"
+
+#define ROOM_MIN 1024u
+
+struct seen {
+	unsigned sources;             /* ticks a row */
+	uint32_t rows, room;
+	uint32_t *ticks;              /* owned */
+	struct row_note *notes;       /* owned */
+};
+
+struct seen *seen_create(unsigned sources)
+{
+	struct seen *seen = mem_zalloc(sizeof(*seen));
+
+	must(sources <= SOURCES_MAX);
+	seen->sources = sources ? sources : 1;
+	return seen;
+}
+
+void seen_destroy(struct seen *seen)
+{
+	if (!seen)
+		return;
+	free(seen->ticks);
+	free(seen->notes);
+	free(seen);
+}
+
+static void grow(struct seen *seen, uint32_t row)
+{
+	uint32_t room = seen->room ? seen->room : ROOM_MIN;
+
+	while (room <= row)
+		room *= 2;
+	seen->ticks = mem_resize(seen->ticks, (size_t)room * seen->sources * sizeof(uint32_t));
+	seen->notes = mem_resize(seen->notes, (size_t)room * sizeof(*seen->notes));
+	memset(seen->ticks + (size_t)seen->room * seen->sources, 0,
+	       (size_t)(room - seen->room) * seen->sources * sizeof(uint32_t));
+	memset(seen->notes + seen->room, 0, (room - seen->room) * sizeof(*seen->notes));
+	seen->room = room;
+}
+
+/* A server more than there were at first: every row gets a place for it. */
+static void widen(struct seen *seen, unsigned sources)
+{
+	uint32_t *ticks = mem_zalloc((size_t)seen->room * sources * sizeof(*ticks) + 1);
+
+	for (uint32_t row = 0; row < seen->rows; row++)
+		memcpy(ticks + (size_t)row * sources, seen->ticks + (size_t)row * seen->sources,
+		       seen->sources * sizeof(*ticks));
+	free(seen->ticks);
+	seen->ticks = ticks;
+	seen->sources = sources;
+}
+
+struct row_note *seen_row(struct seen *seen, uint32_t row)
+{
+	if (row >= seen->room)
+		grow(seen, row);
+	if (row >= seen->rows)
+		seen->rows = row + 1;
+	return &seen->notes[row];
+}
+
+bool seen_claim(struct seen *seen, uint32_t row, uint32_t tag)
+{
+	struct row_note *note = seen_row(seen, row);
+	bool is_anew = note->tag && note->tag != tag;
+
+	if (is_anew) {
+		*note = (struct row_note){ 0 };
+		memset(seen->ticks + (size_t)row * seen->sources, 0,
+		       seen->sources * sizeof(uint32_t));
+	}
+	note->tag = tag;
+	return is_anew;
+}
+
+void seen_note(struct seen *seen, uint32_t row, unsigned source, uint32_t tick)
+{
+	must(source < SOURCES_MAX);
+	seen_row(seen, row);
+	if (source >= seen->sources)
+		widen(seen, source + 1);
+	seen->ticks[(size_t)row * seen->sources + source] = tick ? tick : 1;
+}
+
+uint32_t seen_tick(const struct seen *seen, uint32_t row, unsigned source)
+{
+	if (row >= seen->rows || source >= seen->sources)
+		return 0;
+	return seen->ticks[(size_t)row * seen->sources + source];
+}
+
+uint32_t seen_newest(const struct seen *seen, uint32_t row)
+{
+	uint32_t newest = 0;
+
+	for (unsigned i = 0; i < seen->sources; i++)
+		if (seen_tick(seen, row, i) > newest)
+			newest = seen_tick(seen, row, i);
+	return newest;
+}
+
+uint32_t seen_rows(const struct seen *seen)
+{
+	return seen->rows;
+}
+
+void seen_census(const struct seen *seen, uint32_t since, struct seen_census *out)
+{
+	*out = (struct seen_census){ 0 };
+	for (uint32_t row = 0; row < seen->rows; row++) {
+		const uint32_t *ticks = seen->ticks + (size_t)row * seen->sources;
+		unsigned copies = 0, last = 0;
+
+		for (unsigned i = 0; i < seen->sources; i++)
+			if (ticks[i] && ticks[i] >= since) {
+				copies++;
+				last = i;
+			}
+		out->heard += copies > 0;
+		out->copies += copies;
+		out->only_via[last] += copies == 1;
+	}
+}
