@@ -12,16 +12,16 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "registrar/bus.h"
-#include "registrar/greeting.h"
+#include "registrar/feed.h"
 #include "registrar/prune.h"
 #include "registrar/registry.h"
-#include "registrar/sources.h"
 #include "shm/counters.h"
 #include "shm/route_table.h"
 
 #define TICK_MS 100
-#define BATCH 2048                    /* messages between two looks at the clock */
+#define BATCH 64                      /* messages between two looks at the clock */
+#define TURN_MS 10                    /* of registrations, before anything else is looked at */
+#define EVENTS 2048
 
 struct registrar {
 	const struct registrar_config *config;
@@ -30,13 +30,11 @@ struct registrar {
 	struct board *board;
 	struct route_writer *writer;
 	struct registry *registry;
-	struct sources sources;
 	struct prune prune;
-	struct bus *bus;
+	struct feed feed;
 	uint64_t *counters;
-	uint64_t next_tick_ms, dropped, reconnects;
+	uint64_t next_tick_ms;
 	int signals;
-	char greeting[GREETING_SIZE];
 };
 
 static int attach(struct registrar *r, struct reason *reason)
@@ -62,40 +60,40 @@ static int attach(struct registrar *r, struct reason *reason)
 		 (unsigned long long)recovery.damaged, (unsigned long long)recovery.took_ms);
 	r->counters = counters_row(r->board, SLOT_REGISTRAR);
 	r->registry = registry_create(&r->config->settings, r->writer, r->board, r->counters);
-	sources_init(&r->sources, 1);
 	r->prune = (struct prune){ .is_suspended = true, .settings = &r->config->settings,
-				   .sources = &r->sources, .writer = r->writer,
+				   .sources = &r->feed.sources, .writer = r->writer,
 				   .board = r->board, .counters = r->counters,
 				   .failed_limit = { .per_second = 10 } };
-	greeting_make(&r->config->settings, r->greeting);
-	return bus_open(&r->config->nats, r->greeting, &r->bus, reason);
+	r->feed = (struct feed){ .config = r->config, .board = r->board, .counters = r->counters,
+				 .is_patient = recovery.routes > 0 };
+	return feed_open(&r->feed, reason);
 }
 
 static void handle(struct registrar *r, const struct bus_message *message, uint32_t tick)
 {
-	if (message->subject == BUS_REGISTER) {
+	if (message->subject == BUS_REGISTER)
 		registry_register(r->registry, message->source, message->payload, tick);
-	} else if (message->subject == BUS_UNREGISTER) {
+	else
 		registry_unregister(r->registry, message->source, message->payload, tick);
-	} else {
-		bus_greet(r->bus, message->reply);
-		counter_add(r->counters, COUNTER_greetings_answered, 1);
-	}
 }
 
-/* True if there may be more. */
+/* Greets and probes first.  True if there may be more registrations. */
 static bool take_messages(struct registrar *r)
 {
-	uint32_t tick = table_tick(r->table, clock_ms());
-	struct bus_message *message;
+	uint64_t began = clock_ms(), now = began;
 
-	bus_acknowledge(r->bus);
-	for (unsigned i = 0; i < BATCH; i++) {
-		message = bus_next(r->bus);
-		if (!message)
-			return false;
-		handle(r, message, tick);
-		bus_free(r->bus, message);
+	while (feed_take_urgent(&r->feed, now))
+		;
+	for (; now - began < TURN_MS; now = clock_ms()) {
+		uint32_t tick = table_tick(r->table, now);
+
+		for (unsigned i = 0; i < BATCH; i++) {
+			const struct bus_message *message = feed_next(&r->feed);
+
+			if (!message)
+				return false;
+			handle(r, message, tick);
+		}
 	}
 	return true;
 }
@@ -104,7 +102,7 @@ static void take_events(struct registrar *r)
 {
 	struct endpoint_event event;
 
-	for (unsigned i = 0; i < BATCH; i++) {
+	for (unsigned i = 0; i < EVENTS; i++) {
 		struct pollfd ready = { .fd = PROCESS_FD_EVENTS, .events = POLLIN };
 
 		if (poll(&ready, 1, 0) <= 0 || !(ready.revents & POLLIN) ||
@@ -112,23 +110,6 @@ static void take_events(struct registrar *r)
 			return;
 		prune_event(&r->prune, &event);
 	}
-}
-
-static void publish_facts(struct registrar *r, uint64_t now)
-{
-	uint64_t dropped = bus_dropped(r->bus), reconnects = bus_reconnects(r->bus);
-
-	if (dropped != r->dropped) {
-		log_error("feed-gap", "messages=%llu", (unsigned long long)(dropped - r->dropped));
-		prune_feed_gap(&r->prune, table_tick(r->table, now));
-	}
-	counter_add(r->counters, COUNTER_registry_message_dropped, dropped - r->dropped);
-	counter_add(r->counters, COUNTER_nats_reconnects, reconnects - r->reconnects);
-	r->dropped = dropped;
-	r->reconnects = reconnects;
-	board_set_fact(r->board, FACT_NATS_CONNECTED, bus_is_connected(r->bus));
-	board_set_fact(r->board, FACT_NATS_CONFIGURED, r->config->nats.servers.count);
-	board_slot_beat(r->board, SLOT_REGISTRAR, now);
 }
 
 static void on_tick(struct registrar *r)
@@ -139,10 +120,11 @@ static void on_tick(struct registrar *r)
 	if (now < r->next_tick_ms)
 		return;
 	r->next_tick_ms = now + TICK_MS;
-	source_note_connected(&r->sources, 0, bus_is_connected(r->bus), tick);
+	if (feed_tick(&r->feed, now, tick))
+		prune_feed_gap(&r->prune, tick);
 	prune_tick(&r->prune, tick);
 	route_writer_tick(r->writer, now);
-	publish_facts(r, now);
+	board_slot_beat(r->board, SLOT_REGISTRAR, now);
 }
 
 static bool master_is_gone(const struct registrar *r)
@@ -157,7 +139,7 @@ static bool master_is_gone(const struct registrar *r)
 static void loop(struct registrar *r)
 {
 	struct pollfd fds[] = {
-		{ .fd = bus_fd(r->bus), .events = POLLIN },
+		{ .fd = bus_fd(r->feed.bus), .events = POLLIN },
 		{ .fd = PROCESS_FD_STATUS, .events = POLLIN },
 		{ .fd = r->signals, .events = POLLIN },
 		{ .fd = process_has_fd(PROCESS_FD_EVENTS) ? PROCESS_FD_EVENTS : -1,
@@ -170,6 +152,7 @@ static void loop(struct registrar *r)
 			return;
 		if (fds[2].revents || (fds[1].revents && master_is_gone(r)))
 			return;
+		bus_acknowledge(r->feed.bus);
 		more = take_messages(r);
 		if (fds[3].revents & POLLIN)
 			take_events(r);
@@ -197,7 +180,7 @@ int registrar_run(const struct registrar_config *config, struct reason *reason)
 	process_notify(&r.process, PROCESS_READY);
 	loop(&r);
 	log_at(LOG_LEVEL_INFO, "subscriber", "exited", LOG_NO_DATA);
-	bus_close(r.bus);
+	feed_close(&r.feed);
 	registry_destroy(r.registry);
 	route_writer_close(r.writer);
 	table_unmap(r.table);

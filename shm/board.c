@@ -184,6 +184,7 @@ const char *fact_name(enum fact fact)
 		[FACT_DEFERRED_BYTES]       = "deferred_bytes",
 		[FACT_PRUNE_SUSPENDED]      = "prune_suspended",
 		[FACT_FEED_LOST_MS]         = "feed_lost_ms",
+		[FACT_NATS_ISLANDS]         = "nats_islands",
 	};
 
 	return (unsigned)fact < FACT_COUNT ? names[fact] : "unknown";

@@ -75,6 +75,7 @@ enum fact {
 	FACT_PRUNE_SUSPENDED,         /* 0 or 1; registrar */
 	FACT_FEED_LOST_MS,            /* clock_ms() since when no NATS server can be trusted; 0:
 	                                 one can; registrar */
+	FACT_NATS_ISLANDS,            /* groups of servers that hear one another; registrar */
 	FACT_COUNT,
 };
 enum health { HEALTH_INITIALIZING, HEALTH_HEALTHY, HEALTH_DEGRADED };

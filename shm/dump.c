@@ -12,7 +12,7 @@
 
 enum view {
 	VIEW_SUMMARY, VIEW_ROUTES, VIEW_TABLE, VIEW_PROCESSES, VIEW_COUNTERS, VIEW_EXPLAIN, VIEW_CHECK,
-	VIEW_WATCH,
+	VIEW_WATCH, VIEW_SOURCES,
 };
 
 struct options {
@@ -34,6 +34,7 @@ static const char usage[] =
 	"  --table              all endpoints: last seen, in flight, failed, row\n"
 	"  --processes          master, registrar, workers, tools; with --json as JSON\n"
 	"  --counters           counters and facts; with --json as JSON\n"
+	"  --sources            NATS servers and which hears which; with --json as JSON\n"
 	"  --explain URL        where a request for URL would go, and why\n"
 	"  --check              verify every block; exit 2 if there are faults\n"
 	"  --watch              refresh like top; q ends it\n"
@@ -52,6 +53,7 @@ static const struct option long_options[] = {
 	{ "table",     no_argument,       NULL, OPTION_VIEW + VIEW_TABLE },
 	{ "processes", no_argument,       NULL, OPTION_VIEW + VIEW_PROCESSES },
 	{ "counters",  no_argument,       NULL, OPTION_VIEW + VIEW_COUNTERS },
+	{ "sources",   no_argument,       NULL, OPTION_VIEW + VIEW_SOURCES },
 	{ "explain",   required_argument, NULL, OPTION_VIEW + VIEW_EXPLAIN },
 	{ "check",     no_argument,       NULL, OPTION_VIEW + VIEW_CHECK },
 	{ "watch",     no_argument,       NULL, OPTION_VIEW + VIEW_WATCH },
@@ -136,8 +138,8 @@ static bool parse_options(int argc, char **argv, struct options *options)
 	if (optind < argc)
 		return complain("superfluous argument");
 	if (options->as_json && options->view != VIEW_PROCESSES && options->view != VIEW_COUNTERS &&
-	    options->view != VIEW_ROUTES)
-		return complain("--json goes with --processes and --counters");
+	    options->view != VIEW_ROUTES && options->view != VIEW_SOURCES)
+		return complain("--json goes with --processes, --counters and --sources");
 	return true;
 }
 
@@ -152,6 +154,8 @@ static int show(const struct dump *dump, const struct options *options)
 		return dump_processes(dump);
 	case VIEW_COUNTERS:
 		return dump_counters(dump);
+	case VIEW_SOURCES:
+		return dump_sources(dump);
 	case VIEW_EXPLAIN:
 		return dump_explain(dump, options->url);
 	case VIEW_CHECK:

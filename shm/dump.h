@@ -72,6 +72,7 @@ int dump_table(const struct dump *dump);
 int dump_explain(const struct dump *dump, const char *url);
 int dump_processes(const struct dump *dump);
 int dump_counters(const struct dump *dump);
+int dump_sources(const struct dump *dump);
 int dump_summary(const struct dump *dump);
 int dump_check(const struct dump *dump);
 

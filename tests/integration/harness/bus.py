@@ -2,6 +2,7 @@
 import json
 import os
 import queue
+import re
 import shutil
 import socket
 import tempfile
@@ -131,10 +132,11 @@ class Bus:
         return self.client.request(subject, payload, timeout_s)
 
     def is_subscribed(self, subject):
-        """True if anybody but this bus's own client listens to exactly this subject."""
+        """True if anybody listens to exactly this subject, or to its siblings too."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.monitor_port}/connz?subs=1", timeout=5) as answer:
             connections = json.load(answer)["connections"]
-        return any(subject in connection.get("subscriptions_list", []) for connection in connections)
+        wanted = {subject, re.sub(r"\.[^.]*$", ".*", subject)}
+        return any(wanted & set(connection.get("subscriptions_list", [])) for connection in connections)
 
     @staticmethod
     def message(uri, backend, fields):
