@@ -143,7 +143,23 @@ static void send_probes(struct feed *f)
 	}
 }
 
-/* A break or its end: both sides are asked, each island once. */
+/* A pair is broken, or whole again: both sides are asked, each island once.  A server that is
+ * mute is asked when it returns; what was asked since it returned will do. */
+static void want_start_of_pair(struct feed *f, unsigned from, unsigned to, bool is_back)
+{
+	uint64_t since = f->now_ms, lost = f->of[from].lost_ms[to];
+
+	if (!is_back && (probe_is_mute(&f->probe, from) || probe_is_mute(&f->probe, to)))
+		return;
+	for (unsigned i = 0; is_back && i < 2; i++) {
+		uint64_t up = f->probe.of[i ? from : to].up_ms;
+
+		since = up > lost && (since == f->now_ms || up > since) ? up : since;
+	}
+	want_start(f, from, since);
+	want_start(f, to, since);
+}
+
 static void note_verdict(struct feed *f, unsigned from, unsigned to)
 {
 	enum probe_verdict now = probe_verdict(&f->probe, from, to);
@@ -151,14 +167,15 @@ static void note_verdict(struct feed *f, unsigned from, unsigned to)
 	bool is_lost = now == PROBE_LOST && *shown != PROBE_LOST;
 	bool is_back = now == PROBE_OK && *shown == PROBE_LOST;
 
-	if (is_lost)
-		feed_log_lost(f, from, to);
-	else if (is_back)
+	if (is_lost) {
+		f->of[from].lost_ms[to] = f->now_ms;
+		if (from == to || (!probe_is_mute(&f->probe, from) && !probe_is_mute(&f->probe, to)))
+			feed_log_lost(f, from, to);
+	} else if (is_back) {
 		feed_log_restored(f, from, to);
-	if (is_lost || is_back) {
-		want_start(f, from, f->now_ms);
-		want_start(f, to, f->now_ms);
 	}
+	if (is_lost || is_back)
+		want_start_of_pair(f, from, to, is_back);
 	/* What is unknown since a new connection is not better yet. */
 	if (now != PROBE_UNKNOWN || *shown != PROBE_LOST)
 		*shown = now;

@@ -36,6 +36,7 @@ struct feed {
 	struct feed_source {
 		uint64_t connects, refused, dropped, messages, lag_ms;
 		enum probe_verdict shown[SOURCES_MAX];        /* what the log was told */
+		uint64_t lost_ms[SOURCES_MAX];
 	} of[SOURCES_MAX];
 	/* How many endpoints only this source vouches for, for the log; NULL: not known. */
 	uint64_t (*count_only_via)(void *context, unsigned source);

@@ -54,7 +54,7 @@ static void judge(struct probe *p, unsigned from, unsigned to, uint64_t now_ms)
 {
 	struct probe_pair *pair = &p->pair[from][to];
 	uint64_t since = later(pair->heard_ms, later(p->of[from].up_ms, p->of[to].up_ms));
-	uint64_t limit = p->misses * p->interval_ms + p->interval_ms / 2;
+	uint64_t limit = p->misses * p->interval_ms + p->interval_ms / 4;
 
 	if (!p->of[from].is_up || !p->of[to].is_up || now_ms - since <= limit)
 		return;
@@ -62,6 +62,16 @@ static void judge(struct probe *p, unsigned from, unsigned to, uint64_t now_ms)
 		return;               /* it may be forbidden to publish or to subscribe */
 	pair->verdict = PROBE_LOST;
 	pair->good = 0;
+}
+
+/* All at one moment, half way between two rounds: a frozen server is seen as such, and
+ * not for a tick as a server that lost another. */
+static void judge_all(struct probe *p, uint64_t now_ms)
+{
+	for (unsigned i = 0; i < SOURCES_MAX; i++)
+		for (unsigned j = 0; j < SOURCES_MAX; j++)
+			judge(p, i, j, now_ms);
+	p->is_judged = true;
 }
 
 /* If we ourselves stood still nothing was lost: everybody gets a fresh start. */
@@ -76,12 +86,12 @@ bool probe_tick(struct probe *p, uint64_t now_ms)
 	if (p->looked_ms && now_ms - p->looked_ms > p->interval_ms)
 		excuse(p, now_ms);
 	p->looked_ms = now_ms;
-	for (unsigned i = 0; i < SOURCES_MAX; i++)
-		for (unsigned j = 0; j < SOURCES_MAX; j++)
-			judge(p, i, j, now_ms);
+	if (!p->is_judged && now_ms - p->sent_ms >= p->interval_ms / 2)
+		judge_all(p, now_ms);
 	if (p->sent_ms && now_ms - p->sent_ms < p->interval_ms)
 		return false;
 	p->sent_ms = now_ms;
+	p->is_judged = false;
 	return true;
 }
 
@@ -90,17 +100,17 @@ enum probe_verdict probe_verdict(const struct probe *p, unsigned from, unsigned 
 	return p->pair[from][to].verdict;
 }
 
-static bool is_mute(const struct probe *p, unsigned source)
+bool probe_is_mute(const struct probe *p, unsigned source)
 {
 	return p->pair[source][source].verdict == PROBE_LOST;
 }
 
 bool probe_is_broken(const struct probe *p, unsigned source)
 {
-	if (is_mute(p, source))
+	if (probe_is_mute(p, source))
 		return true;
 	for (unsigned i = 0; i < SOURCES_MAX; i++)
-		if (!is_mute(p, i) && (p->pair[i][source].verdict == PROBE_LOST ||
+		if (!probe_is_mute(p, i) && (p->pair[i][source].verdict == PROBE_LOST ||
 				       p->pair[source][i].verdict == PROBE_LOST))
 			return true;
 	return false;

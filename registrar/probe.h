@@ -20,6 +20,7 @@ struct probe {
 	uint64_t interval_ms;
 	unsigned misses;
 	uint64_t sent_ms, looked_ms;
+	bool is_judged;               /* the last round was */
 	struct {
 		bool is_up;
 		bool is_heard;        /* since it is up, some probe of it came back: it may publish */
@@ -51,6 +52,9 @@ enum probe_verdict probe_verdict(const struct probe *probe, unsigned from, unsig
 /* True if the source is to blame for a lost pair: it does not hear even itself, or it and
  * another one that does hear itself lost one another. */
 bool probe_is_broken(const struct probe *probe, unsigned source);
+
+/* True if what is published through it does not even come back through it. */
+bool probe_is_mute(const struct probe *probe, unsigned source);
 
 /* Groups of connected sources that hear one another both ways, directly or through others of
  * the group.  1 in health, 0 with none connected. */

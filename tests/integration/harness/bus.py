@@ -4,6 +4,7 @@ import os
 import queue
 import re
 import shutil
+import signal
 import socket
 import tempfile
 import threading
@@ -85,8 +86,9 @@ class BusClient:
 class Bus:
     """nats-server with a memory of nothing: stop() and start() lose all subscriptions, as a restart does."""
 
-    def __init__(self, port=None):
-        self.port = port or free_port()
+    def __init__(self, port=None, options=()):
+        """`options`: further ones of nats-server's command line."""
+        self.port, self.options = port or free_port(), list(options)
         self.monitor_port = free_port()
         self.folder = tempfile.mkdtemp(prefix="wye-bus-")
         self.server = self.connection = None
@@ -99,7 +101,7 @@ class Bus:
     def start(self):
         server = shutil.which("nats-server") or "/usr/sbin/nats-server"
         self.server = spawn([server, "-a", "127.0.0.1", "-p", str(self.port), "-m", str(self.monitor_port),
-                             "-l", os.path.join(self.folder, "nats.log")])
+                             "-l", os.path.join(self.folder, "nats.log"), *self.options])
         wait_until(lambda: is_listening(self.port) and is_listening(self.monitor_port), "nats-server listens")
 
     def stop(self):
@@ -109,6 +111,10 @@ class Bus:
     def close(self):
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def freeze(self, is_frozen=True):
+        """The process stands still and keeps its connections, as an overloaded machine does."""
+        os.kill(self.server.pid, signal.SIGSTOP if is_frozen else signal.SIGCONT)
 
     def _forget_connection(self):
         if self.connection:
