@@ -21,7 +21,6 @@ struct bus {
 	struct inbox inbox;
 	struct cursor {
 		struct batch *batch;  /* owned: being read */
-		natsMsg *current;     /* owned: behind `message` */
 		struct bus_message message;
 	} urgent, feed;
 	unsigned count;
@@ -75,8 +74,6 @@ int bus_open(const struct nats_settings *settings, const char *id, struct bus **
 
 static void drop(struct cursor *c)
 {
-	natsMsg_Destroy(c->current);
-	c->current = NULL;
 	if (c->batch)
 		batch_free(c->batch);
 	c->batch = NULL;
@@ -129,24 +126,22 @@ static enum bus_subject classify(const char *name)
 }
 
 /* Text lies in the library's message, which lives until the next call. */
-static const struct bus_message *show(struct cursor *c)
+static const struct bus_message *show(struct cursor *c, const natsMsg *message)
 {
-	const char *name = natsMsg_GetSubject(c->current);
+	const char *name = natsMsg_GetSubject(message);
 
 	c->message = (struct bus_message){
 		.subject = classify(name), .source = c->batch->source,
 		.received_ms = c->batch->born_ms, .name = str_of(name),
-		.payload = { natsMsg_GetData(c->current),
-			     (size_t)natsMsg_GetDataLength(c->current) },
-		.reply = str_of(natsMsg_GetReply(c->current)),
+		.payload = { natsMsg_GetData(message),
+			     (size_t)natsMsg_GetDataLength(message) },
+		.reply = str_of(natsMsg_GetReply(message)),
 	};
 	return &c->message;
 }
 
 static const struct bus_message *next(struct cursor *c, struct inbox_queue *queue)
 {
-	natsMsg_Destroy(c->current);
-	c->current = NULL;
 	while (!c->batch || c->batch->next == c->batch->count) {
 		if (c->batch)
 			batch_free(c->batch);
@@ -154,8 +149,7 @@ static const struct bus_message *next(struct cursor *c, struct inbox_queue *queu
 		if (!c->batch)
 			return NULL;
 	}
-	c->current = c->batch->items[c->batch->next++];
-	return show(c);
+	return show(c, c->batch->items[c->batch->next++]);
 }
 
 const struct bus_message *bus_next_urgent(struct bus *bus)

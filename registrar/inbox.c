@@ -57,7 +57,7 @@ void batch_free(struct batch *batch)
 {
 	if (batch->pending_bytes)
 		atomic_fetch_sub_explicit(batch->pending_bytes, batch->bytes, memory_order_relaxed);
-	for (unsigned i = batch->next; i < batch->count; i++)
+	for (unsigned i = 0; i < batch->count; i++)
 		natsMsg_Destroy(batch->items[i]);
 	free(batch);
 }

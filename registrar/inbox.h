@@ -23,7 +23,7 @@ struct batch {
 	uint64_t born_ms;
 	uint64_t bytes;
 	atomic_uint_least64_t *pending_bytes; /* of the source; gives back when freed */
-	natsMsg *items[BATCH_MOST];           /* owned from `next` on */
+	natsMsg *items[BATCH_MOST];           /* owned */
 };
 
 struct inbox {
@@ -42,6 +42,9 @@ void inbox_ring(struct inbox *inbox);
 
 /* The oldest batch, owned by the caller, or NULL. */
 struct batch *inbox_take(struct inbox_queue *queue);
-void batch_free(struct batch *batch);         /* and the messages not taken from it */
+
+/* Frees the messages too, all at once: for each the library wakes its collector thread
+ * unless that is awake. */
+void batch_free(struct batch *batch);
 
 #endif

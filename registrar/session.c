@@ -12,13 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "registrar/nats_tls.h"
 
-#define IO_BYTES (128 << 10)
+#define IO_BYTES (256 << 10)          /* read at once */
+#define GATHER_BYTES (32 << 10)       /* less than that at once is not worth a wake-up, so */
+#define GATHER_MS 4                   /* more is waited for so long */
 #define MESSAGE_OVERHEAD 256          /* what the library keeps beside the payload */
 
 struct session {
@@ -148,10 +151,13 @@ static void hand_over(struct session *s, struct batch *b, bool is_feed)
 	inbox_put(inbox, is_feed ? &inbox->feed : &inbox->urgent, b);
 }
 
-static void hand_over_all(struct session *s)
+/* The bytes of registrations that came. */
+static uint64_t hand_over_all(struct session *s)
 {
+	uint64_t feed_bytes = 0;
+
 	for (unsigned i = 0; i < LINK_SUBJECTS; i++) {
-		int waiting = 0, bytes;
+		int waiting = 0, bytes = 0;
 
 		if (!s->subs[i] ||
 		    natsSubscription_GetPending(s->subs[i], &waiting, &bytes) != NATS_OK)
@@ -162,7 +168,19 @@ static void hand_over_all(struct session *s)
 			hand_over(s, collect(s, s->subs[i], most, i == LINK_FEED), i == LINK_FEED);
 			waiting -= (int)most;
 		}
+		if (i == LINK_FEED)
+			feed_bytes = bytes > 0 ? (uint64_t)bytes : 0;
 	}
+	return feed_bytes;
+}
+
+/* A busy server sends a few messages at a time, and waking up costs more than they do. */
+static void gather(uint64_t feed_bytes)
+{
+	struct timespec pause = { .tv_nsec = GATHER_MS * 1000000 };
+
+	if (feed_bytes && feed_bytes < GATHER_BYTES)
+		nanosleep(&pause, NULL);
 }
 
 static natsStatus subscribe(struct session *s, enum link_subject which)
@@ -222,7 +240,7 @@ static void *read_all(void *argument)
 			natsConnection_ProcessWriteEvent(s->nc);
 		if (fds[0].revents & ~POLLOUT)
 			natsConnection_ProcessReadEvent(s->nc);
-		hand_over_all(s);
+		gather(hand_over_all(s));
 	}
 	atomic_store(&s->is_over, true);
 	ring(s->shared->keeper_event);

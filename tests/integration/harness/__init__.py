@@ -13,5 +13,6 @@ from .router import Router
 from .table import Table
 from .waiting import free_port, wait_until
 
-__all__ = ["Authority", "Backend", "Bus", "Client", "Cluster", "FakeNats", "NodeBackend", "PythonBackend", "Response", "Relay", "Router", "Table",
+__all__ = ["Authority", "Backend", "Bus", "Client", "Cluster", "FakeNats", "NodeBackend", "PythonBackend",
+           "Response", "Relay", "Router", "Table",
            "free_port", "wait_until"]
