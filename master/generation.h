@@ -22,6 +22,7 @@ struct generation {
 	struct seat *seats;           /* owned; one a worker */
 	unsigned seat_count;
 	uint64_t deadline_ms;         /* STARTING: be ready; DRAINING: be gone */
+	bool is_overdue;              /* its drain took too long: told to stop, killed next */
 	bool has_failed;              /* a worker said that configuration or contract is wrong */
 };
 
@@ -41,7 +42,7 @@ unsigned generation_alive(const struct generation *generation);
 /* All its workers are ready: it serves. */
 void generation_promote(struct generation *generation, struct board *board);
 
-/* Tells all workers to drain; they are killed after `timeout_ms`. */
+/* Tells all workers to drain; the deadline is in `timeout_ms`. */
 void generation_drain(struct generation *generation, struct board *board, uint64_t now_ms,
 		      uint64_t timeout_ms);
 void generation_stop(struct generation *generation);

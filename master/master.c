@@ -237,6 +237,21 @@ static void settle_next(struct master *master, uint64_t now_ms)
 	}
 }
 
+/* A worker that is told to stop still says to its clients what became of them. */
+static void end_drain(struct generation *generation, uint64_t now_ms)
+{
+	if (generation->is_overdue) {
+		generation_kill(generation);
+		generation->deadline_ms = 0;
+		return;
+	}
+	log_error("router.drain.timed-out", "generation=%u workers=%u", generation->number,
+		  generation_alive(generation));
+	generation_stop(generation);
+	generation->is_overdue = true;
+	generation->deadline_ms = now_ms + generation->config->stop_timeout_ms;
+}
+
 static void settle_drained(struct master *master, uint64_t now_ms)
 {
 	struct generation *generation, *after;
@@ -244,12 +259,8 @@ static void settle_drained(struct master *master, uint64_t now_ms)
 	cds_list_for_each_entry_safe(generation, after, &master->generations, node) {
 		if (generation->state != GENERATION_DRAINING)
 			continue;
-		if (generation->deadline_ms && now_ms >= generation->deadline_ms) {
-			log_error("router.drain.timed-out", "generation=%u workers=%u",
-				  generation->number, generation_alive(generation));
-			generation_kill(generation);
-			generation->deadline_ms = 0;
-		}
+		if (generation->deadline_ms && now_ms >= generation->deadline_ms)
+			end_drain(generation, now_ms);
 		if (!generation_is_empty(generation) || generation == master->serving ||
 		    generation == master->next)
 			continue;

@@ -32,8 +32,8 @@ static bool has_nothing_in_common(const struct alarm_class *class, uint32_t app,
 	return true;
 }
 
-bool alarm_note(struct alarm *alarm, uint32_t failure, struct str app, struct str host,
-		uint32_t tick, unsigned most)
+bool alarm_note(struct alarm *alarm, uint32_t failure, struct str code, struct str app,
+		struct str host, uint32_t tick, unsigned most)
 {
 	struct alarm_class *class = class_of(alarm, failure, tick);
 	uint32_t app_hash = hash_of(app), host_hash = hash_of(host);
@@ -45,8 +45,9 @@ bool alarm_note(struct alarm *alarm, uint32_t failure, struct str app, struct st
 	}
 	if (!class->is_raised && most && class->count >= most) {
 		class->is_raised = true;
-		log_error("endpoints-fail-alike", "failure=%u unrelated_endpoints=%u "
-			  "consequence=%s", failure, class->count, "none is removed for it");
+		log_error("endpoints-fail-alike", "code=%.*s unrelated_endpoints=%u "
+			  "consequence=%s", STR_ARG(code), class->count,
+			  "none is removed for it");
 	}
 	return class->is_raised;
 }

@@ -29,8 +29,8 @@ struct alarm {
  * seconds counts; with `most` of them the alarm is raised, which is logged once, and
  * stays until ten seconds pass without such a failure.  most 0: never.
  * True: the alarm of this class is raised. */
-bool alarm_note(struct alarm *alarm, uint32_t failure, struct str app, struct str host,
-		uint32_t tick, unsigned most);
+bool alarm_note(struct alarm *alarm, uint32_t failure, struct str code, struct str app,
+		struct str host, uint32_t tick, unsigned most);
 
 bool alarm_is_raised(struct alarm *alarm, uint32_t failure, uint32_t tick);
 

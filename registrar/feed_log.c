@@ -93,24 +93,36 @@ void feed_log_restored(const struct feed *f, unsigned from, unsigned to)
 	       name_of(f, from), name_of(f, to), probe_islands(&f->probe), text);
 }
 
+/* The first server that it lost, or that lost it; a mute one has lost its own clients. */
+static const char *lost_partner(const struct feed *f, unsigned i)
+{
+	for (unsigned j = 0; j < f->sources.count; j++)
+		if (j != i && (probe_verdict(&f->probe, i, j) == PROBE_LOST ||
+			       probe_verdict(&f->probe, j, i) == PROBE_LOST))
+			return name_of(f, j);
+	return "its clients";
+}
+
 void feed_log_state(const struct feed *f, unsigned i)
 {
 	static const char *const sentences[SOURCE_STATES] = {
 		[SOURCE_DOWN] = "is not connected; its endpoints are kept; look at nats-server there "
 				"and at the network",
-		[SOURCE_UP] = "is connected and heard by the others; it is trusted from now on",
+		[SOURCE_UP] = "is connected; it is trusted from now on",
 		[SOURCE_QUIET] = "is connected but brings no registrations; nothing expires by its "
 				 "word; look at its clients and its routes to other servers",
-		[SOURCE_ISLAND] = "and another server do not hear one another; registrations are taken "
-				  "from both, nothing expires by its word",
+		[SOURCE_ISLAND] = "do not hear one another; registrations are taken from both, nothing "
+				  "expires by their word",
 		[SOURCE_SLOW] = "sends more than is taken in time, or messages of it were lost; all "
 				"clients are asked again when the rest is done",
 		[SOURCE_LAME] = "is about to shut down; another one is connected when it is gone",
 	};
 	const struct source *source = &f->sources.of[i];
-	char text[SENTENCE + 256];
+	char text[2 * SENTENCE + 256];
 
-	snprintf(text, sizeof(text), "%s %s", name_of(f, i), sentences[source->state]);
+	snprintf(text, sizeof(text), "%s%s%s %s", name_of(f, i),
+		 source->state == SOURCE_ISLAND ? " and " : "",
+		 source->state == SOURCE_ISLAND ? lost_partner(f, i) : "", sentences[source->state]);
 	log_at(source->state == SOURCE_UP ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "nats",
 	       "nats-source-state", "server=%s state=%s was=%s text=%s", name_of(f, i),
 	       source_state_name(source->state), source_state_name(source->was), text);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "registrar/json_text.h"
+#include "registrar/message_plain.h"
 
 struct reading {
 	struct arena *arena;
@@ -295,32 +296,53 @@ static json_t *load(struct str payload, struct arena *arena, json_error_t *fault
 	return root;
 }
 
-int message_parse(struct str payload, struct arena *arena, struct registration *out,
-		  struct reason *reason)
+static int read_any(struct reading *r, struct str payload, struct reason *reason)
 {
-	struct reading reading = { .arena = arena, .out = out };
 	json_error_t fault;
 	const char *name;
-	json_t *root, *value;
+	json_t *root = load(payload, r->arena, &fault), *value;
 	int rc;
 
-	memset(out, 0, sizeof(*out));
-	if (payload.len == 0 || payload.len > MESSAGE_BYTES_MAX)
-		return reason_set(reason, -EINVAL, "%s",
-				  payload.len ? "too long" : "empty payload");
-	root = load(payload, arena, &fault);
 	if (!json_is_object(root)) {
 		rc = refuse_root(root, &fault, reason);
 		json_decref(root);
 		return rc;
 	}
 	json_object_foreach(root, name, value) {
-		unsigned dropped = out->dropped_fields;
+		unsigned dropped = r->out->dropped_fields;
 
-		read_field(&reading, str_of(name), value);
-		if (out->dropped_fields > dropped && is_vital(str_of(name)))
-			reading.is_unsafe = true;
+		read_field(r, str_of(name), value);
+		if (r->out->dropped_fields > dropped && is_vital(str_of(name)))
+			r->is_unsafe = true;
 	}
 	json_decref(root);
-	return check(&reading, reason);
+	return check(r, reason);
+}
+
+int message_parse(struct str payload, struct arena *arena, struct registration *out,
+		  struct reason *reason)
+{
+	struct reading reading = { .arena = arena, .out = out };
+	struct plain_registration ports;
+
+	memset(out, 0, sizeof(*out));
+	if (payload.len == 0 || payload.len > MESSAGE_BYTES_MAX)
+		return reason_set(reason, -EINVAL, "%s",
+				  payload.len ? "too long" : "empty payload");
+	if (message_read_plain(payload, arena, out, &ports)) {
+		reading.port = (uint16_t)ports.port;
+		reading.tls_port = (uint16_t)ports.tls_port;
+		return check(&reading, reason);
+	}
+	memset(out, 0, sizeof(*out));
+	return read_any(&reading, payload, reason);
+}
+
+int message_parse_json(struct str payload, struct arena *arena, struct registration *out,
+		       struct reason *reason)
+{
+	struct reading reading = { .arena = arena, .out = out };
+
+	memset(out, 0, sizeof(*out));
+	return read_any(&reading, payload, reason);
 }

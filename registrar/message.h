@@ -22,9 +22,13 @@ struct registration {
 
 /* 0; -EINVAL with a reason; or -ENODATA: the message is null or its list of URIs is
  * empty, which asks for nothing and is no fault (no list at all is one).
- * Everything in *out lives as long as the arena.
+ * Everything in *out lives as long as the arena and the payload.
  * stale_s is what the message says, 0 if nothing: the registry clamps it. */
 int message_parse(struct str payload, struct arena *arena, struct registration *out,
 		  struct reason *reason);
+
+/* The same without the quick way for plain messages: what that is compared with. */
+int message_parse_json(struct str payload, struct arena *arena, struct registration *out,
+		       struct reason *reason);
 
 #endif

@@ -4,6 +4,8 @@
  */
 #include "registrar/prune.h"
 
+#include <string.h>
+
 #include "base/log.h"
 #include "shm/counters.h"
 #include "shm/route_table.h"
@@ -99,26 +101,44 @@ static unsigned sweep_slice(struct prune *p, uint32_t tick)
 	return gone;
 }
 
-static void log_event(const char *event, const struct endpoint *endpoint,
-		      const struct endpoint_event *report)
+/* Who failed, apart from the table: the line is written after the removal. */
+struct failed {
+	struct endpoint endpoint;
+	char tags[ENDPOINT_TAGS_MAX];
+};
+
+static bool find_failed(const struct prune *p, const struct endpoint_event *event,
+			struct failed *out)
 {
+	return route_writer_endpoint(p->writer, event->row, event->serial, &out->endpoint,
+				     out->tags);
+}
+
+static struct str code_of(const struct endpoint_event *event)
+{
+	return (struct str){ event->code, strnlen(event->code, sizeof(event->code)) };
+}
+
+static void log_event(const char *name, const struct failed *failed,
+		      const struct endpoint_event *event)
+{
+	const struct endpoint *endpoint = &failed->endpoint;
+	struct str tags = endpoint_log_tags(endpoint->flags, endpoint->tags);
 	char address[512];
 
 	endpoint_format_address(endpoint, address, sizeof(address));
-	log_at(LOG_LEVEL_ERROR, "registry", event,
-	       "address=%s application_id=%.*s instance_id=%.*s availability_zone=%.*s "
-	       "failure=%u errno=%u", address, STR_ARG(endpoint->app_id),
-	       STR_ARG(endpoint->instance_id), STR_ARG(endpoint->zone), report->failure,
-	       report->error);
+	log_at(LOG_LEVEL_ERROR, "registry", name, ENDPOINT_LOG_PAIRS " code=%.*s errno=%u",
+	       ENDPOINT_LOG_VALUES(endpoint, address, tags), STR_ARG(code_of(event)),
+	       event->error);
 }
 
-static void log_marked(struct prune *p, const struct endpoint *endpoint,
+static void log_marked(struct prune *p, const struct failed *failed,
 		       const struct endpoint_event *event)
 {
 	uint64_t suppressed;
 
 	if (log_limit_allows(&p->failed_limit, &suppressed))
-		log_event("endpoint-marked-as-ineligible", endpoint, event);
+		log_event("endpoint-marked-as-ineligible", failed, event);
 }
 
 /* Not now: if many fail alike within a moment, it is not the endpoints' fault.
@@ -137,19 +157,19 @@ static void remove_soon(struct prune *p, const struct endpoint_event *event)
 /* The last endpoint of a route stays: marked, it is tried when there is no other. */
 static void remove_now(struct prune *p, const struct endpoint_event *event)
 {
-	struct endpoint endpoint;
+	struct failed failed;
 	unsigned gone;
 
-	if (!route_writer_endpoint(p->writer, event->row, event->serial, &endpoint))
+	if (!find_failed(p, event, &failed))
 		return;
 	gone = alarm_is_raised(&p->alarm, event->failure, p->tick) ? 0 :
 	       route_writer_remove_serial(p->writer, event->row, event->serial, true);
 	if (!gone) {
-		log_marked(p, &endpoint, event);
+		log_marked(p, &failed, event);
 		return;
 	}
 	counter_add(p->counters, COUNTER_routes_pruned, gone);
-	log_event("prune-failed-endpoint", &endpoint, event);
+	log_event("prune-failed-endpoint", &failed, event);
 }
 
 static void remove_due(struct prune *p)
@@ -168,18 +188,19 @@ static void remove_due(struct prune *p)
 /* Plain endpoints are never removed for a failure (spec control 3.5). */
 void prune_event(struct prune *p, const struct endpoint_event *event)
 {
-	struct endpoint endpoint;
+	struct failed failed;
+	const struct endpoint *endpoint = &failed.endpoint;
 	bool is_alike;
 
 	if ((event->kind != EVENT_PRUNE && event->kind != EVENT_FAILED) ||
-	    !route_writer_endpoint(p->writer, event->row, event->serial, &endpoint))
+	    !find_failed(p, event, &failed))
 		return;
-	is_alike = alarm_note(&p->alarm, event->failure, endpoint.app_id, endpoint.host, p->tick,
-			      (unsigned)p->settings->prune_alarm_apps);
-	if (event->kind == EVENT_PRUNE && endpoint.flags & ENDPOINT_TLS && !is_alike)
+	is_alike = alarm_note(&p->alarm, event->failure, code_of(event), endpoint->app_id,
+			      endpoint->host, p->tick, (unsigned)p->settings->prune_alarm_apps);
+	if (event->kind == EVENT_PRUNE && endpoint->flags & ENDPOINT_TLS && !is_alike)
 		remove_soon(p, event);
 	else
-		log_marked(p, &endpoint, event);
+		log_marked(p, &failed, event);
 }
 
 void prune_tick(struct prune *p, uint32_t tick)

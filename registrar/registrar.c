@@ -81,21 +81,20 @@ static void handle(struct registrar *r, const struct bus_message *message, uint3
 static bool take_messages(struct registrar *r)
 {
 	uint64_t began = clock_ms(), now = began;
+	const struct bus_message *message = NULL;
 
 	while (feed_take_urgent(&r->feed, now))
 		;
-	for (; now - began < TURN_MS; now = clock_ms()) {
+	log_hold();
+	do {
 		uint32_t tick = table_tick(r->table, now);
 
-		for (unsigned i = 0; i < BATCH; i++) {
-			const struct bus_message *message = feed_next(&r->feed);
-
-			if (!message)
-				return false;
+		for (unsigned i = 0; i < BATCH && (message = feed_next(&r->feed)); i++)
 			handle(r, message, tick);
-		}
-	}
-	return true;
+		now = clock_ms();
+	} while (message && now - began < TURN_MS);
+	log_release();
+	return message != NULL;
 }
 
 static void take_events(struct registrar *r)

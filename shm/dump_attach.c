@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "endpoint_live.h"
+#include "tags.h"
 
 /* Entries in a pool that grew while we made room for it. */
 #define COPY_ATTEMPTS 8
@@ -154,13 +155,17 @@ static struct route_key key_of(struct str text)
 static void copy_entry(const struct dump *dump, const struct inst *inst, struct dump_pool *pool,
 		       struct dump_entry *entry)
 {
+	char tags[ENDPOINT_TAGS_MAX];
+	struct str text;
+
 	entry->is_damaged = !inst_copy(inst, &entry->endpoint);
 	entry->tags = STR_NONE;
 	entry->in_flight = 0;
 	entry->failed_at = 0;
 	if (entry->is_damaged)
 		return;
-	entry->tags = arena_copy(&pool->text, inst_tags(dump->reader, inst));
+	entry->is_damaged = !tags_unpack(inst, inst_packed_tags(dump->reader, inst), tags, &text);
+	entry->tags = arena_copy(&pool->text, text);
 	entry->in_flight = live_in_flight(dump->board, entry->endpoint.row);
 	entry->failed_at = live_failed_at(dump->board, entry->endpoint.row);
 }

@@ -1,5 +1,5 @@
 /*
- * shm/endpoint.c - an endpoint's address as text.
+ * shm/endpoint.c - an endpoint's address and tags as text.
  */
 #include "endpoint.h"
 
@@ -15,4 +15,11 @@ size_t endpoint_format_address(const struct endpoint *endpoint, char *out, size_
 	at += u64_format(endpoint->port, at);
 	*at = '\0';
 	return (size_t)(at - out);
+}
+
+struct str endpoint_log_tags(uint32_t flags, struct str tags)
+{
+	if (!(flags & ENDPOINT_HAS_TAGS) || tags.len > ENDPOINT_LOG_TAGS_MAX)
+		return STR("null");
+	return tags.len ? tags : STR("{}");
 }

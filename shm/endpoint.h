@@ -55,6 +55,21 @@ struct endpoint {
 	char text[ENDPOINT_TEXT_MAX]; /* where the texts above point after a copy */
 };
 
+/* Tags in a log line: longer ones would cost it all its data. */
+#define ENDPOINT_LOG_TAGS_MAX 4096
+
+/* The tags as JSON for a log line: an object, or null. */
+struct str endpoint_log_tags(uint32_t flags, struct str tags);
+
+/* An endpoint in a line of the component log, as Gorouter writes it (spec control 8.2):
+ * the pairs for the format, and what belongs to them. */
+#define ENDPOINT_LOG_PAIRS \
+	"route-endpoint.ApplicationId=%.*s route-endpoint.Addr=%s route-endpoint.Tags:=%.*s " \
+	"route-endpoint.RouteServiceUrl=%.*s route-endpoint.AZ=%.*s"
+#define ENDPOINT_LOG_VALUES(endpoint, address, tags) \
+	STR_ARG((endpoint)->app_id), address, STR_ARG(tags), \
+	STR_ARG((endpoint)->route_service_url), STR_ARG((endpoint)->zone)
+
 /* "host:port" as Gorouter writes addresses (IPv6 is not bracketed: the host as
  * registered).  cap >= 272.  Returns the length. */
 size_t endpoint_format_address(const struct endpoint *endpoint, char *out, size_t cap);

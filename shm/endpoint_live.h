@@ -27,14 +27,15 @@ uint32_t live_failed_at(const struct board *board, uint32_t row);
 
 /* Worker to registrar, through the event pipe: fixed size, atomic, untrusted. */
 enum endpoint_event_kind { EVENT_FAILED = 1, EVENT_PRUNE };
+#define EVENT_CODE_SIZE 40
 struct endpoint_event {
 	uint32_t kind;
 	uint32_t row;
 	uint64_t serial;
-	uint64_t route_hash;
-	uint32_t failure;             /* enum failure of worker/failure.h, for the log */
+	uint32_t failure;             /* the worker's number of its class */
 	uint32_t error;               /* errno */
+	char code[EVENT_CODE_SIZE];   /* the class in words, for the log; "" or cut: not ended by NUL */
 };
-_Static_assert(sizeof(struct endpoint_event) == 32, "one atomic pipe record");
+_Static_assert(sizeof(struct endpoint_event) == 64, "one atomic pipe record");
 
 #endif

@@ -23,7 +23,7 @@
 #include "route_hash.h"
 
 #define TABLE_MAGIC  0x656c626174657957u      /* "Wyetable" */
-#define TABLE_LAYOUT 1u
+#define TABLE_LAYOUT 2u
 
 /* What the arena is that the root does not point into. */
 enum spare { SPARE_CLEAN, SPARE_FILLING, SPARE_DRAINING };
@@ -143,7 +143,7 @@ struct inst {
 	uint64_t serial;
 	uint32_t row;
 	uint32_t sum;                 /* over the block, with this word 0 */
-	ref_t tags;
+	ref_t tags;                   /* packed (tags.h) */
 	uint32_t tags_sum;
 	uint32_t bytes;               /* of this block */
 	uint32_t tags_bytes;

@@ -26,6 +26,8 @@ struct route_reader {
 	struct route_hash_seed seed;  /* copies: the head is not touched by a lookup */
 	uint32_t **cursors;           /* owned: CURSOR_CHUNKS pointers, sparse */
 	uint32_t stray_cursor;        /* for an id that only damage can make */
+	const uint64_t *expected_word;        /* in the index; NULL: nothing is expected */
+	uint32_t expected_tag;
 	/* Scratch of one lookup. */
 	uint64_t suffix[ROUTE_LABELS_MAX];
 	uint16_t label_start[ROUTE_LABELS_MAX];
@@ -132,6 +134,36 @@ static const struct route *probe(const struct route_reader *reader, const struct
 			return route;
 	}
 	return NULL;
+}
+
+void route_expect(struct route_reader *reader, const struct route_key *key)
+{
+	struct index index;
+	unsigned labels;
+	uint64_t hash;
+
+	reader->expected_word = NULL;
+	if (!index_open(reader, &index))
+		return;
+	labels = route_hash_host(&reader->seed, str_sub(key->text, 0, key->host_len),
+				 reader->suffix, reader->label_start);
+	hash = reader->suffix[labels - 1];
+	reader->expected_tag = (uint32_t)(hash >> 32);
+	reader->expected_word = index.words + index_home(reader->expected_tag, index.bits);
+	__builtin_prefetch(reader->expected_word);
+}
+
+/* The word may be anything by now: the table stays mapped, and a prefetch of a
+ * wrong address harms nobody. */
+void route_expect_more(struct route_reader *reader)
+{
+	uint64_t word = reader->expected_word ? word_get(reader->expected_word) : 0;
+	const unsigned char *route = reader->table->base + ref_offset(index_ref(word));
+
+	if (index_tag(word) != reader->expected_tag || index_ref(word) <= REF_TOMBSTONE)
+		return;
+	__builtin_prefetch(route);
+	__builtin_prefetch(route + 64);
 }
 
 static bool has_live_entry(const struct route *route)
@@ -391,7 +423,7 @@ uint32_t *route_cursor(struct route_reader *reader, const struct route *route)
 	return &(*chunk)[id % CURSOR_CHUNK];
 }
 
-struct str inst_tags(const struct route_reader *reader, const struct inst *inst)
+struct str inst_packed_tags(const struct route_reader *reader, const struct inst *inst)
 {
 	const char *tags = inst->tags_bytes ? shm_get(reader->table, inst->tags, inst->tags_bytes)
 					    : NULL;

@@ -36,6 +36,13 @@ enum route_match { ROUTE_NONE, ROUTE_EMPTY, ROUTE_FOUND };
 enum route_match route_find(struct route_reader *reader, const struct route_key *key,
 			    const struct route **route);
 
+/* A lookup among many routes waits for memory more than for anything else.  These
+ * two ask for what route_find() will touch first, so that it comes while other work
+ * is done: call the first as soon as the host is known, the second a little later.
+ * They follow nothing and need no read section. */
+void route_expect(struct route_reader *reader, const struct route_key *key);
+void route_expect_more(struct route_reader *reader);
+
 /* The pool registered under exactly this key (no wildcard, no prefix), or NULL. */
 const struct route *route_find_exact(struct route_reader *reader, const struct route_key *key);
 
@@ -69,8 +76,8 @@ struct str inst_process_id(const struct inst *inst);
  * damaged; treat the entry as free. */
 bool inst_copy(const struct inst *inst, struct endpoint *out);
 
-/* The tags, JSON text in the table's memory; empty if none. */
-struct str inst_tags(const struct route_reader *reader, const struct inst *inst);
+/* The tags as they lie in the table's memory, for tags_unpack(); empty if none. */
+struct str inst_packed_tags(const struct route_reader *reader, const struct inst *inst);
 
 /* This worker's round-robin position of the pool: private memory, starts at a
  * random number. */

@@ -12,6 +12,7 @@
 #include "recovery.h"
 #include "route_table.h"
 #include "route_writer_core.h"
+#include "tags.h"
 
 #define READERS_WAIT_MS 30000
 #define COMPACTION_PAUSE_MS 10000
@@ -533,12 +534,19 @@ static ref_t inst_of_row(const struct route_writer *w, uint32_t row, uint64_t se
 }
 
 bool route_writer_endpoint(const struct route_writer *w, uint32_t row, uint64_t serial,
-			   struct endpoint *out)
+			   struct endpoint *out, char tags[ENDPOINT_TAGS_MAX])
 {
 	ref_t ref = inst_of_row(w, row, serial);
 	const struct inst *inst = ref ? shm_get(w->table, ref, sizeof(*inst)) : NULL;
 
-	return inst && inst_copy(inst, out);
+	struct str packed = STR_NONE;
+
+	if (!inst || !inst_copy(inst, out))
+		return false;
+	packed.p = inst->tags_bytes ? shm_get(w->table, inst->tags, inst->tags_bytes) : NULL;
+	packed.len = packed.p ? inst->tags_bytes : 0;
+	tags_unpack(inst, packed, tags, &out->tags);
+	return true;
 }
 
 unsigned route_writer_remove_serial(struct route_writer *w, uint32_t row, uint64_t serial,

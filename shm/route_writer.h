@@ -82,10 +82,10 @@ typedef enum entry_verdict entry_visit_fn(void *context, const struct entry_view
 unsigned route_writer_sweep(struct route_writer *writer, unsigned slice, uint32_t now_tick,
 			    entry_visit_fn *visit, void *context);
 
-/* Copies the endpoint that a worker's event names; false: there is none (any
- * more).  Row and serial are not trusted. */
+/* Copies the endpoint that a worker's event names, the text of its tags to `tags`.
+ * False: there is none (any more).  Row and serial are not trusted. */
 bool route_writer_endpoint(const struct route_writer *writer, uint32_t row, uint64_t serial,
-			   struct endpoint *out);
+			   struct endpoint *out, char tags[ENDPOINT_TAGS_MAX]);
 
 /* Removes every entry of an endpoint (by serial) from all pools that hold it, as
  * prune-on-failure does; returns how many entries went.  `keep_last` leaves an

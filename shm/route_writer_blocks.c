@@ -191,8 +191,8 @@ bool draft_describe(struct route_writer *w, const struct endpoint *endpoint)
 	if (endpoint->tags.len > ENDPOINT_TAGS_MAX)
 		return false;
 	inst->bytes = (uint32_t)(offsetof(struct inst, text) + len);
-	inst->tags_bytes = (uint32_t)endpoint->tags.len;
-	draft->tags = endpoint->tags;
+	draft->tags = (struct str){ draft->packed, tags_pack(inst, endpoint->tags, draft->packed) };
+	inst->tags_bytes = (uint32_t)draft->tags.len;
 	draft->serial = 0;
 	draft->row = NO_ROW;
 	draft_finish(w);

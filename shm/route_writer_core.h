@@ -15,6 +15,7 @@
 #include "intern.h"
 #include "route_layout.h"
 #include "route_writer.h"
+#include "tags.h"
 
 struct space {
 	struct alloc *alloc;          /* owned */
@@ -39,7 +40,8 @@ struct row_queue {
 
 /* A block for an endpoint, being put together. */
 struct draft {
-	struct str tags;
+	struct str tags;              /* packed, here or in the table */
+	char packed[TAGS_PACKED_MAX];
 	uint64_t address;             /* key of its row */
 	uint64_t serial;              /* to keep, or 0: a new one */
 	uint32_t row;                 /* to keep, or NO_ROW */
@@ -94,7 +96,7 @@ epoch_free_fn block_free;
 
 /* Describes `endpoint` in w->draft; false: its text is too long. */
 bool draft_describe(struct route_writer *w, const struct endpoint *endpoint);
-/* Describes an existing block, keeping serial and row. */
+/* Describes an existing block, keeping serial, row and its packed tags. */
 void draft_copy(struct route_writer *w, const struct inst *inst, struct str tags);
 /* The block for w->draft, shared or new, with one more entry counted; REF_NONE: full. */
 ref_t inst_attach(struct route_writer *w);

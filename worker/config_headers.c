@@ -168,6 +168,20 @@ static int check_tenant(const struct config *file, const char *tenant, struct re
 			  config_where(file, path), path);
 }
 
+/* No client could send the cookie. */
+static int check_cookie_names(const struct config *file, const struct texts *names,
+			      struct reason *reason)
+{
+	static const char path[] = "worker.proxy.sticky_session_cookie_names";
+
+	for (unsigned i = 0; i < names->count; i++)
+		if (!is_name(names->items[i]))
+			return reason_set(reason, -EINVAL, "%s: \"%s\": \"%s\" is not a name of a "
+					  "cookie", config_where(file, path), path,
+					  names->items[i]);
+	return 0;
+}
+
 int config_headers_read(const struct config *file, struct header_settings *out,
 			struct reason *reason)
 {
@@ -177,6 +191,7 @@ int config_headers_read(const struct config *file, struct header_settings *out,
 		return rc;
 	out->responses = (struct rewrite_settings){ .rules = NULL };
 	if ((rc = check_tenant(file, out->w3c_tenant_id, reason)) < 0 ||
+	    (rc = check_cookie_names(file, &out->sticky_session_cookie_names, reason)) < 0 ||
 	    (rc = read_responses(file, &out->responses, reason)) < 0)
 		config_headers_free(out);
 	return rc;

@@ -24,12 +24,13 @@ enum failure {
 	FAIL_REFUSED_STREAM,          /* the endpoint says that it did not look at the request */
 	/* after it, before a complete response head */
 	FAIL_STALE,                   /* a reused connection closed before any response byte */
-	FAIL_RESET_BEFORE_HEAD,       /* connection reset, no response byte seen */
+	FAIL_RESET_BEFORE_HEAD,       /* reset after the whole request, no response byte seen */
 	FAIL_EOF_BEFORE_HEAD,         /* closed in order, no response byte seen */
-	FAIL_WRITE,                   /* the request could not be written */
+	FAIL_WRITE,                   /* reset before all of the request was written */
 	FAIL_TRUNCATED_HEAD,          /* closed or reset inside the response head */
 	FAIL_BAD_RESPONSE,            /* malformed head; the stream has the detail */
 	FAIL_RESPONSE_TOO_LARGE,      /* head over its limit */
+	FAIL_TOO_MANY_FIELDS,         /* more than operators allow of an answer */
 	FAIL_UPGRADE,                 /* another protocol than was asked for */
 	FAIL_TRY_TIMEOUT,             /* one attempt took longer than per_try_timeout */
 	FAIL_RESPONSE_TIMEOUT,
@@ -47,6 +48,9 @@ enum failure {
 	FAIL_EMPTY_HOST,
 	FAIL_REQUEST_TOO_LARGE,       /* over the router's own limits of a head */
 	FAIL_UNKNOWN_ROUTE,
+	FAIL_BAD_APP_INSTANCE,        /* X-CF-App-Instance makes no sense */
+	FAIL_BAD_PROCESS_INSTANCE,    /* X-CF-Process-Instance makes no sense */
+	FAIL_NO_INSTANCE,             /* the route has none of those asked for */
 	FAIL_NO_ENDPOINTS,            /* the route has none at all */
 	FAIL_CONNECTION_LIMIT,        /* all of its endpoints are at max_conns */
 	/* ours: later */

@@ -4,9 +4,11 @@
  */
 #include "base/log.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,6 +17,13 @@
 
 static struct log_settings settings = { LOG_LEVEL_INFO, false, "wye" };
 static __thread const char *default_component;
+
+/* Lines of this thread that wait to be written together. */
+static __thread struct {
+	bool is_on;
+	size_t len, most;
+	char text[LOG_HOLD_MAX];
+} held;
 
 struct line {
 	char text[LOG_LINE_MAX];
@@ -49,13 +58,29 @@ static void put_number(struct line *l, const char *format, ...)
 	put(l, number, n > 0 ? (size_t)n : 0);
 }
 
+/* How many bytes from here on need nothing. */
+static size_t plain_run(struct str s, size_t from)
+{
+	size_t i = from;
+
+	while (i < s.len && s.p[i] >= 0x20 && s.p[i] < 0x7f && s.p[i] != '"' && s.p[i] != '\\')
+		i++;
+	return i - from;
+}
+
 static void put_escaped(struct line *l, struct str s)
 {
 	for (size_t i = 0; i < s.len && !l->is_full;) {
-		unsigned char c = (unsigned char)s.p[i];
+		size_t run = plain_run(s, i), n;
+		unsigned char c;
 		uint32_t rune;
-		size_t n = utf8_decode(str_sub(s, i, STR_REST), &rune);
 
+		put(l, s.p + i, run);
+		i += run;
+		if (i == s.len)
+			return;
+		c = (unsigned char)s.p[i];
+		n = utf8_decode(str_sub(s, i, STR_REST), &rune);
 		if (n == 0) {
 			put_text(l, "\\ufffd");
 			i++;
@@ -157,26 +182,44 @@ static void put_value(struct line *l, struct conversion c, bool is_json, va_list
 	}
 }
 
-/* Walks "key=%s other:=%s fixed=word" and writes {"key":...}. */
+/* Members are being written; `group` is the inner object that is open, or empty. */
+struct members {
+	struct str group;
+	bool is_first;
+};
+
+static void put_key(struct line *l, struct members *members, struct str key)
+{
+	ssize_t dot = str_find_char(key, '.');
+	struct str group = dot < 0 ? STR_NONE : str_sub(key, 0, (size_t)dot);
+
+	if (members->group.len && !str_equal(group, members->group))
+		put(l, "}", 1);
+	if (!members->is_first)
+		put(l, ",", 1);
+	if (group.len && !str_equal(group, members->group)) {
+		put_string(l, group);         /* the comma, if any, is before the group */
+		put(l, ":{", 2);
+	}
+	put_string(l, str_sub(key, (size_t)(dot + 1), STR_REST));
+	put(l, ":", 1);
+	*members = (struct members){ .group = group };
+}
+
+/* Walks "key=%s other:=%s group.inner=%s fixed=word" and writes {"key":...}. */
 static void put_data(struct line *l, const char *format, va_list *args)
 {
-	bool is_first = true;
+	struct members members = { .is_first = true };
 
 	put_text(l, ",\"data\":{");
 	while (*format) {
 		const char *equals = strchr(format, '=');
-		struct str key;
 		bool is_json;
 
 		must(equals != NULL);
 		is_json = equals > format && equals[-1] == ':';
-		key = str_range(format, equals - is_json);
+		put_key(l, &members, str_range(format, equals - is_json));
 		format = equals + 1;
-		if (!is_first)
-			put(l, ",", 1);
-		is_first = false;
-		put_string(l, key);
-		put(l, ":", 1);
 		if (*format == '%') {
 			struct conversion c = take_conversion(&format);
 
@@ -184,13 +227,16 @@ static void put_data(struct line *l, const char *format, va_list *args)
 		} else {
 			size_t n = strcspn(format, " ");
 
-			put_string(l, (struct str){ format, n });
+			if (is_json)
+				put(l, format, n);
+			else
+				put_string(l, (struct str){ format, n });
 			format += n;
 		}
 		while (*format == ' ')
 			format++;
 	}
-	put(l, "}", 1);
+	put_text(l, members.group.len ? "}}" : "}");
 }
 
 static void put_timestamp(struct line *l)
@@ -235,6 +281,40 @@ static void write_all(const char *at, size_t left)
 	}
 }
 
+static void write_held(void)
+{
+	write_all(held.text, held.len);
+	held.len = 0;
+}
+
+void log_hold(void)
+{
+	struct stat out;
+
+	if (!held.most)       /* a pipe may have other writers: only this much stays together */
+		held.most = fstat(STDOUT_FILENO, &out) == 0 && S_ISREG(out.st_mode) ? LOG_HOLD_MAX
+										      : PIPE_BUF;
+	held.is_on = true;
+}
+
+void log_release(void)
+{
+	held.is_on = false;
+	write_held();
+}
+
+static void write_line(const char *text, size_t len)
+{
+	if (held.len + len > held.most)
+		write_held();
+	if (!held.is_on || len > held.most) {
+		write_all(text, len);
+		return;
+	}
+	memcpy(held.text + held.len, text, len);
+	held.len += len;
+}
+
 void log_line(enum log_level level, const char *component, const char *event,
 	      const char *format, ...)
 {
@@ -267,7 +347,7 @@ void log_line(enum log_level level, const char *component, const char *event,
 		l.len = before_data;
 	l.text[l.len++] = '}';
 	l.text[l.len++] = '\n';
-	write_all(l.text, l.len);
+	write_line(l.text, l.len);
 }
 
 bool log_limit_allows(struct log_limit *limit, uint64_t *suppressed)
@@ -290,6 +370,7 @@ bool log_limit_allows(struct log_limit *limit, uint64_t *suppressed)
 
 void must_fail(const char *condition, const char *file, int line)
 {
+	log_release();
 	log_line(LOG_LEVEL_ERROR, NULL, "invariant-broken", "condition=%s file=%s line=%d",
 		 condition, file, line);
 	abort();

@@ -8,8 +8,9 @@
  *   log_warn("endpoint-failed", "endpoint=%s attempt=%u", name, attempt);
  * gives "data":{"endpoint":"...","attempt":3}.  %s and %.*s become JSON strings
  * (escaped; bytes that are not UTF-8 become U+FFFD), numbers stay numbers, and
- * a key written `key:=%s` takes its text as ready JSON.  Pairs are separated by
- * one space.  Never log secrets or whole headers.
+ * a key written `key:=%s` takes its text as ready JSON.  Neighbours `group.a=`
+ * and `group.b=` make one inner object.  Pairs are separated by one space.  Never
+ * log secrets or whole headers.
  *
  * Levels: error - an operator must act; warn - we coped; info - state changed;
  * debug - per request.  A line is written with one write(2) and clipped to
@@ -55,6 +56,13 @@ void log_line(enum log_level level, const char *component, const char *event,
 #define log_debug(event, ...) log_at(LOG_LEVEL_DEBUG, NULL, event, __VA_ARGS__)
 /* For an event without data: log_info("started", LOG_NO_DATA) */
 #define LOG_NO_DATA "%s", ""
+
+/* Between the two, lines of this thread are gathered and written together, as many
+ * at once as no other process can tear apart; a kill -9 loses those not yet
+ * written.  For a burst of lines within one turn of a loop. */
+#define LOG_HOLD_MAX 65536
+void log_hold(void);
+void log_release(void);
 
 /* For what a peer can provoke at will: at most `per_second` lines a second of
  * one kind; true if this one may be written, with *suppressed set to how many

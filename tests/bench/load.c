@@ -4,10 +4,11 @@
  * measures.  Used by tests/bench/run.py.  Prints one JSON object.
  *
  *   load -p PORT -c CONNECTIONS [-n REQUESTS] [-t SECONDS] [-u PATH] [-H HOST]
- *        [-b POSTED_BYTES] [-l ANSWER_BYTES] [-x] [-i SECONDS]
+ *        [-b POSTED_BYTES] [-l ANSWER_BYTES] [-x] [-i SECONDS] [-w HOSTS]
  *
  *   -t  begin no request after so long; SIGTERM does the same at once
  *   -x  a connection for each request
+ *   -w  each request for another of so many hosts, in no order: emit's app-0000000 and on
  *   -i  one request on each connection, few at a time, then all idle for so long;
  *       then a second object says how many of them the server has closed
  *
@@ -42,19 +43,21 @@ struct client {
 	size_t sent, left;            /* of the request; of the answer's body */
 	size_t head_used;
 	uint64_t began_ns;
+	unsigned host;                /* of several */
 	char head[4096];
 };
 
 static struct options {
 	int port, connections;
 	long requests, posted, expected;
+	unsigned hosts;
 	const char *path, *host;
 	bool closes;
 	int idle_s, run_s;
 } opt = { .connections = 1, .expected = -1, .path = "/", .host = "bench.example" };
 
 static int loop_fd;
-static char *request, scratch[BUFFER];
+static char *request, *request_host, scratch[BUFFER];
 static size_t request_len;
 static long begun, done, good, errors, announced, retried;
 static volatile sig_atomic_t is_stopping;
@@ -84,6 +87,7 @@ static void make_request(void)
 		n += snprintf(request + n, 1024 - (size_t)n, "Content-Length: %ld\r\n", opt.posted);
 	n += snprintf(request + n, 1024 - (size_t)n, "\r\n");
 	memset(request + n, 'x', (size_t)opt.posted);
+	request_host = strstr(request, "Host: app-") + strlen("Host: app-");
 	request_len = (size_t)n + (size_t)opt.posted;
 }
 
@@ -121,6 +125,8 @@ static void begin(struct client *c)
 	c->sent = c->head_used = 0;
 	c->has_head = c->will_close = c->is_wrong = false;
 	c->began_ns = now_ns();
+	if (opt.hosts)
+		c->host = (unsigned)(0x9e3779b97f4a7c15u * (uint64_t)begun >> 32) % opt.hosts;
 }
 
 static void finish(struct client *c, bool is_good)
@@ -187,8 +193,16 @@ static bool take(struct client *c, const char *bytes, size_t n)
 	return c->left == 0;
 }
 
+static void name_host(unsigned host)
+{
+	for (int i = 6; i >= 0; i--, host /= 10)
+		request_host[i] = (char)('0' + host % 10);
+}
+
 static bool send_request(struct client *c)
 {
+	if (opt.hosts)
+		name_host(c->host);
 	while (c->sent < request_len) {
 		ssize_t n = send(c->fd, request + c->sent, request_len - c->sent, MSG_NOSIGNAL);
 
@@ -310,7 +324,7 @@ static void run_all(void)
 static int usage(void)
 {
 	fprintf(stderr, "usage: load -p PORT -c CONNECTIONS [-n REQUESTS] [-t SECONDS] [-u PATH] "
-		"[-H HOST] [-b POSTED] [-l ANSWER] [-x] [-i SECONDS]\n");
+		"[-H HOST] [-b POSTED] [-l ANSWER] [-x] [-i SECONDS] [-w HOSTS]\n");
 	return 1;
 }
 
@@ -318,7 +332,7 @@ static bool read_options(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "p:c:n:t:u:H:b:l:xi:")) != -1)
+	while ((option = getopt(argc, argv, "p:c:n:t:u:H:b:l:xi:w:")) != -1)
 		switch (option) {
 		case 'p': opt.port = atoi(optarg); break;
 		case 'c': opt.connections = atoi(optarg); break;
@@ -330,8 +344,11 @@ static bool read_options(int argc, char **argv)
 		case 'l': opt.expected = atol(optarg); break;
 		case 'x': opt.closes = true; break;
 		case 'i': opt.idle_s = atoi(optarg); break;
+		case 'w': opt.hosts = (unsigned)atoi(optarg); break;
 		default: return false;
 		}
+	if (opt.hosts)
+		opt.host = "app-0000000.apps.example.com";
 	if (!opt.requests)
 		opt.requests = opt.run_s ? REQUESTS_MAX : 1;
 	if (opt.connections > opt.requests)

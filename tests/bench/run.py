@@ -27,14 +27,14 @@ COMPARISONS = {
     "bodies": (["-c", "16", "-u", "/1048576", "-l", "1048576"], 1500, {"nginx": 1.0}),
     "posts": (["-c", "64", "-u", "/0", "-l", "0", "-b", "65536"], 8000, {"nginx": 0.9}),
 }
-OTHERS = ("syscalls", "tls", "log", "idle", "start", "reload", "table")
+OTHERS = ("syscalls", "tls", "log", "idle", "start", "reload", "table", "feed", "hosts", "updates")
 SETS, ROUNDS = 3, 4            # so many times all are started anew, for so many rounds each
 TABLE_RUNS = 3
 TRACED_REQUESTS = 20000
 # Of the rows of table_bench, at this many routes: what, field, in units of, most.
 TABLE_ROUTES = 100000
 TABLE_AIMS = (("lookup exact", "find_in_accesses", "memory accesses", 1, 1.5), ("refresh", "ns", "us", 1000, 1),
-              ("new route", "ns", "us", 1000, 4), ("memory", "kib_per_route", "KiB a route", 1, 0.85))
+              ("new route", "ns", "us", 1000, 4), ("memory", "kib_per_route", "KiB a route", 1, 0.75))
 
 
 def arguments():
@@ -53,6 +53,7 @@ options = arguments()
 os.environ["WYE_BUILD"] = options.build
 
 import checks  # noqa: E402
+import feed  # noqa: E402
 import lifecycle  # noqa: E402
 import tls  # noqa: E402
 import targets  # noqa: E402
@@ -181,7 +182,8 @@ def run(backend, report, aims):
     if is_wanted("syscalls"):
         report["syscalls"] = system_calls(backend)
     for name, scenario in (("tls", tls.tls), ("log", lifecycle.access_log), ("idle", lifecycle.idle),
-                           ("start", lifecycle.start), ("reload", lifecycle.reloads), ("table", table)):
+                           ("start", lifecycle.start), ("reload", lifecycle.reloads), ("table", table),
+                           ("feed", feed.feed), ("hosts", feed.hosts), ("updates", feed.updates)):
         if is_wanted(name):
             report[name] = scenario(backend, aims, options)
 

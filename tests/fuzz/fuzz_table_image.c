@@ -16,6 +16,7 @@
 #include "shm/route_layout.h"
 #include "shm/route_table.h"
 #include "shm/route_writer.h"
+#include "shm/tags.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,6 +28,7 @@ static unsigned char *sound, *image;  /* as made; what is damaged */
 static int image_fd;
 static struct board *board;
 static struct endpoint copy;
+static char unpacked[ENDPOINT_TAGS_MAX];
 
 static void add(struct route_writer *writer, const char *uri, const char *host)
 {
@@ -123,7 +125,7 @@ static bool look(void *context, struct route_reader *reader, const struct route 
 
 		if (!inst)
 			continue;
-		tags = inst_tags(reader, inst);
+		tags_unpack(inst, inst_packed_tags(reader, inst), unpacked, &tags);
 		if (inst_copy(inst, &copy))
 			*left += block_sum(copy.text, inst_zone(inst).len + inst_app_id(inst).len);
 		*left += block_sum(tags.p, tags.len < 100000 ? tags.len : 100000);

@@ -1,13 +1,15 @@
 """Fixtures of the integration tests: a bus, and makers of routers and backends that end with the test."""
 import os
 import pathlib
+import shutil
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from harness import Backend, Bus, Router  # noqa: E402
+from harness import Authority, Backend, Bus, Router  # noqa: E402
+from harness.tls import Sides, add_tls  # noqa: E402
 from harness.waiting import build_dir  # noqa: E402
 
 
@@ -71,6 +73,43 @@ def make_backend():
         backend.close()
     faults = [fault for backend in backends for fault in getattr(backend, "faults", [])]
     assert not faults, faults
+
+
+@pytest.fixture(scope="session")
+def authority():
+    made = Authority()
+    yield made
+    shutil.rmtree(made.folder)
+
+
+@pytest.fixture(scope="session")
+def stranger():
+    made = Authority("Stranger")
+    yield made
+    shutil.rmtree(made.folder)
+
+
+@pytest.fixture(scope="session")
+def front(authority):
+    """What the router shows to clients: one certificate with an EC key, one with RSA."""
+    return authority.issue("app.example", "*.apps.example"), authority.issue("rsa.example", key="rsa")
+
+
+@pytest.fixture
+def make_tls_router(make_router, front, authority):
+    """A router that also listens with TLS, on router.tls_port; settings of worker.tls as keywords."""
+    def make(tls=(), upstream=(), worker=(), start=True, **settings):
+        router = add_tls(make_router(start=False, **settings), front, authority, worker={
+            "tls": dict(tls), "upstream": {"tls": dict(upstream)}, **dict(worker)})
+        return router.start() if start else router
+
+    return make
+
+
+@pytest.fixture(params=[(f, b) for f in ("plain", "tls") for b in ("plain", "tls")], ids="-".join)
+def sides(request, make_router, make_backend, authority, front):
+    """Client's side x endpoint's side."""
+    return Sides(*request.param, make_router, make_backend, authority, front[0])
 
 
 @pytest.fixture(autouse=True)

@@ -95,6 +95,8 @@ def test_the_example_is_accepted_as_it_is_and_with_every_default_written_out(tmp
     ("master = {\n  workers = 2;\n  listeners = 3;\n};", ':3: "master.listeners" must be a list'),
     ("master = {\n  workers = = 2;\n};", ":2: syntax error"),
     ('log = { level = "loud"; };', ':1: "log.level" must be one of debug|info|warn|error'),
+    ('worker = { proxy = { sticky_session_cookie_names = ("ok", "a b"); }; };',
+     ':1: "worker.proxy.sticky_session_cookie_names": "a b" is not a name of a cookie'),
     ('instance = "a/b";', ':1: "instance" must be 1 to 64 letters'),
     ("registrar = {\n  nats_ = { };\n};", ':2: unknown setting "registrar.nats_"'),
     ('worker = {\n  retry = { on = "5xx, conect-failure"; };\n};', ':2: "worker.retry" does not know "conect-failure"'),

@@ -7,67 +7,17 @@ import tempfile
 
 import pytest
 
-from harness import Authority, Client, free_port, wait_until
+from harness import Client, wait_until
 from harness import backend as answers
-from test_retries import BEFORE_THE_ANSWER, SETTINGS, expect_row
+from harness.tls import client_context as context, rows, server_context
 
 HOST = "app.example"
 MiB = 1 << 20
 
 
-@pytest.fixture(scope="module")
-def authority():
-    made = Authority()
-    yield made
-    shutil.rmtree(made.folder)
-
-
-@pytest.fixture(scope="module")
-def stranger():
-    made = Authority("Stranger")
-    yield made
-    shutil.rmtree(made.folder)
-
-
-@pytest.fixture(scope="module")
-def front(authority):
-    """What the router shows to clients: one certificate with an EC key, one with RSA."""
-    return authority.issue(HOST, "*.apps.example"), authority.issue("rsa.example", key="rsa")
-
-
-def rows(*certificates):
-    return tuple({"cert_chain": made.chain, "private_key": made.key} for made in certificates)
-
-
-@pytest.fixture
-def make_tls_router(make_router, front, authority):
-    """A router that also listens with TLS, on router.tls_port; settings of worker.tls as keywords."""
-    def make(tls=(), upstream=(), worker=(), start=True, **settings):
-        router = make_router(start=False, **settings)
-        taken = {router.port, router.status_port}
-        router.tls_port = next(port for port in iter(free_port, None) if port not in taken)
-        listeners = (*router.settings["master"]["listeners"],
-                     {"kind": "https", "address": f"127.0.0.1:{router.tls_port}"})
-        router.write_config(master={"listeners": listeners}, worker={
-            "tls": {"certificates": rows(*front), **dict(tls)},
-            "upstream": {"tls": {"ca_certs": (authority.path,), **dict(upstream)}}, **dict(worker)})
-        return router.start() if start else router
-
-    return make
-
-
 @pytest.fixture
 def router(make_tls_router):
     return make_tls_router()
-
-
-def context(*authorities, **options):
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    for trusted in authorities:
-        made.load_verify_locations(trusted.path)
-    for name, value in options.items():
-        setattr(made, name, value)
-    return made
 
 
 def connect(router, authority, name=HOST, session=None, tls=None, **options):
@@ -252,17 +202,6 @@ def test_a_tls_port_without_certificates_is_refused_with_its_line(make_tls_route
 # --- endpoints
 
 
-def server_context(made, client_authority=None, **options):
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(made.chain, made.key)
-    if client_authority:
-        tls.verify_mode = ssl.CERT_REQUIRED
-        tls.load_verify_locations(client_authority.path)
-    for name, value in options.items():
-        setattr(tls, name, value)
-    return tls
-
-
 def register(router, backend, name="instance-1", **fields):
     router.register(HOST, backend, tls_port=backend.port, server_cert_domain_san=name, **fields)
 
@@ -375,34 +314,7 @@ def test_an_endpoint_that_cuts_without_close_notify_is_noticed(router, authority
     assert rest.endswith(b"abc") and b" 200 OK" in rest
 
 
-# --- the rows of the failure table, and what the steps know, over TLS
-
-
-@pytest.mark.parametrize("sides", [("tls", "plain"), ("plain", "tls"), ("tls", "tls")], ids="-".join)
-@pytest.mark.parametrize("code", BEFORE_THE_ANSWER)
-def test_a_failure_has_the_same_row_over_tls(make_tls_router, authority, make_backend, sides, code):
-    answer, words = BEFORE_THE_ANSWER[code]
-    router = make_tls_router(start=False)
-    router.write_config(worker=SETTINGS)
-    router.start()
-    if sides[1] == "tls":
-        register(router, make_backend(answer, tls=server_context(authority.issue("instance-1"))))
-    else:
-        router.register(HOST, make_backend(answer))
-    with connect(router, authority) if sides[0] == "tls" else router.client() as client:
-        expect_row(client.request("POST", "/", HOST, body=b"x"), code, words)
-        assert client.get("nobody.example").status == 404, "the client's connection is still good"
-
-
-def test_a_client_that_leaves_over_tls_is_no_fault_of_the_endpoint(router, authority, make_backend):
-    backend = make_backend(answers.stall, tls=server_context(authority.issue("instance-1")))
-    register(router, backend)
-    client = connect(router, authority)
-    client.send(b"GET /left HTTP/1.1\r\nHost: app.example\r\n\r\n")
-    wait_until(lambda: backend.requests, "the backend has the request")
-    client.reset()
-    router.wait_for_access_line("GET /left", " 499 ")
-    assert not router.log_lines("endpoint-marked-as-ineligible")
+# --- what the steps know, over TLS
 
 
 def test_the_client_certificate_reaches_the_app(make_tls_router, authority, make_backend):

@@ -74,19 +74,37 @@ static struct route_key key_of(struct bench *b, unsigned k)
 	return key;
 }
 
-/* Tags as Diego sends them, about 500 bytes. */
+static void put_guid(char out[40], unsigned kind, unsigned number)
+{
+	uint64_t a = hash_bytes(&(struct hash_key){ kind, 1 }, &number, sizeof(number));
+	uint64_t b = hash_bytes(&(struct hash_key){ kind, 2 }, &number, sizeof(number));
+
+	snprintf(out, 40, "%08x-%04x-4%03x-8%03x-%012llx", (unsigned)(a >> 32),
+		 (unsigned)(a & 0xffff), (unsigned)(a >> 16 & 0xfff), (unsigned)(b >> 52),
+		 (unsigned long long)(b & 0xffffffffffff));
+}
+
+/* Texts and tags as Diego's route-emitter sends them. */
 static void describe(struct bench *b, unsigned k, unsigned version)
 {
-	static char host[32], app[48], id[48];
+	static char host[32], app[40], id[40], space[40], org[40];
 
 	snprintf(host, sizeof(host), "10.%u.%u.%u", k >> 16 & 255, k >> 8 & 255, k & 255);
-	snprintf(app, sizeof(app), "%08x-aaaa-bbbb-cccc-0123456789ab", k);
-	snprintf(id, sizeof(id), "%08x-dddd-eeee-%04x", k, version & 0xffff);
-	snprintf(b->tags, sizeof(b->tags), "{\"app_id\":\"%s\",\"fill\":\"%0440u\"}", app, k);
+	put_guid(app, 'a', k);
+	put_guid(id, 'i', k + (version << 24));
+	put_guid(space, 's', k / 20);
+	put_guid(org, 'o', k / 1000);
+	snprintf(b->tags, sizeof(b->tags),
+		 "{\"app_id\":\"%s\",\"app_name\":\"app-%u\",\"component\":\"route-emitter\","
+		 "\"instance_id\":\"0\",\"organization_id\":\"%s\",\"organization_name\":\"org-%u\","
+		 "\"process_id\":\"%s\",\"process_instance_id\":\"%s\",\"process_type\":\"web\","
+		 "\"source_id\":\"%s\",\"space_id\":\"%s\",\"space_name\":\"space-%u\"}",
+		 app, k, org, k / 1000, app, id, app, space, k / 20);
 	b->endpoint = (struct endpoint){
 		.port = 61001, .stale_s = 120, .host = str_of(host), .app_id = str_of(app),
 		.instance_id = str_of(id), .instance_index = STR("0"), .zone = STR("z1"),
-		.protocol = STR("http1"), .component = STR("route-emitter"), .tags = str_of(b->tags),
+		.san = str_of(id), .process_id = str_of(app), .protocol = STR("http1"),
+		.component = STR("route-emitter"), .tags = str_of(b->tags),
 	};
 }
 

@@ -164,7 +164,7 @@ static void hold(void)
 static bool is_whole(const struct route_reader *reader, const struct route *route,
 		     const struct inst *inst, unsigned k, struct endpoint *copy)
 {
-	struct str tags = inst_tags(reader, inst), name = route_name(route);
+	struct str tags = inst_packed_tags(reader, inst), name = route_name(route);
 	char text[64], app[32];
 
 	name_key(k, text, sizeof(text));

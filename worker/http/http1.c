@@ -286,14 +286,17 @@ static enum io refuse_head(struct mux *mux, const struct http1_fault *fault)
 	return fail_input(mux, fault->status == 431 ? FAIL_RESPONSE_TOO_LARGE : FAIL_BAD_RESPONSE);
 }
 
-/* An upstream connection ended, or failed, before a complete head. */
+/* An upstream connection ended, or failed, before a complete head.  A reset under
+ * our writing is no sign of a sick endpoint: it may not have wanted that body. */
 static enum io lose_head(struct mux *mux, enum io io)
 {
 	if (mux->received)
 		return fail_input(mux, FAIL_TRUNCATED_HEAD);
 	if (mux->was_used)
 		return fail_input(mux, FAIL_STALE);
-	return fail_input(mux, io == IO_EOF ? FAIL_EOF_BEFORE_HEAD : FAIL_RESET_BEFORE_HEAD);
+	if (io == IO_EOF)
+		return fail_input(mux, FAIL_EOF_BEFORE_HEAD);
+	return fail_input(mux, mux->out_done && !mux->out ? FAIL_RESET_BEFORE_HEAD : FAIL_WRITE);
 }
 
 static bool has_long_line(struct str head, size_t limit)

@@ -118,12 +118,20 @@ static void begin_message(struct mux *mux, const struct http_head *head)
 	mux->head_sent = true;
 }
 
+/* A client is told what became of its request even if buffers are short. */
+static bool need_head_room(struct mux *mux, size_t n)
+{
+	if (!mux->is_upstream && !mux->out && n <= BUF_SIZE)
+		mux->out = buf_acquire_reserve(mux->pool);
+	return http1_need_out(mux, n);
+}
+
 enum io stream_send_head(struct stream *stream, const struct http_head *head, bool end)
 {
 	struct mux *mux = stream->mux;
 	bool is_interim = !mux->is_upstream && head->status < 200 && head->status != 101;
 
-	if (!http1_need_out(mux, head_size(head)))
+	if (!need_head_room(mux, head_size(head)))
 		return IO_ERROR;
 	if (mux->is_upstream)
 		put_request_line(mux->out, head);

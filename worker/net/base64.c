@@ -5,11 +5,12 @@
 
 #include <openssl/evp.h>
 
-struct str base64_encode(struct arena *arena, struct str bytes)
-{
-	char *text = arena_alloc(arena, (bytes.len + 2) / 3 * 4 + 1);
-	int len = EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)bytes.p,
-				  (int)bytes.len);
+#include "base/mem.h"
 
-	return (struct str){ text, (size_t)len };
+char *base64_encode(struct str bytes)
+{
+	char *text = mem_alloc((bytes.len + 2) / 3 * 4 + 1);
+
+	EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)bytes.p, (int)bytes.len);
+	return text;
 }

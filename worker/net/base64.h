@@ -4,9 +4,9 @@
 #ifndef NET_BASE64_H
 #define NET_BASE64_H
 
-#include "base/mem.h"
 #include "base/str.h"
 
-struct str base64_encode(struct arena *arena, struct str bytes);
+/* A text on one line; the caller frees it. */
+char *base64_encode(struct str bytes);
 
 #endif

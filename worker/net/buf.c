@@ -74,13 +74,13 @@ static struct buf *take_free(struct buf_pool *pool, size_t capacity)
 	return buf;
 }
 
-struct buf *buf_acquire(struct buf_pool *pool, size_t capacity)
+static struct buf *acquire_up_to(struct buf_pool *pool, size_t capacity, uint64_t limit_bytes)
 {
 	struct buf *buf;
 
 	if (capacity < BUF_SIZE)
 		capacity = BUF_SIZE;
-	if (capacity > UINT32_MAX || pool->used_bytes + capacity > pool->limit_bytes)
+	if (capacity > UINT32_MAX || pool->used_bytes + capacity > limit_bytes)
 		return NULL;
 	buf = take_free(pool, capacity);
 	if (!buf)
@@ -90,6 +90,16 @@ struct buf *buf_acquire(struct buf_pool *pool, size_t capacity)
 	buf->start = buf->end = 0;
 	pool->used_bytes += capacity;
 	return buf;
+}
+
+struct buf *buf_acquire(struct buf_pool *pool, size_t capacity)
+{
+	return acquire_up_to(pool, capacity, pool->limit_bytes);
+}
+
+struct buf *buf_acquire_reserve(struct buf_pool *pool)
+{
+	return acquire_up_to(pool, BUF_SIZE, pool->limit_bytes + pool->limit_bytes / 16);
 }
 
 struct buf *buf_acquire_large(struct buf_pool *pool)

@@ -34,6 +34,10 @@ struct buf *buf_acquire(struct buf_pool *pool, size_t capacity);
 struct buf *buf_acquire_large(struct buf_pool *pool);
 void buf_release(struct buf_pool *pool, struct buf *buf);     /* NULL is allowed */
 
+/* One of BUF_SIZE for what must be said even at the limit: up to a sixteenth of the
+ * limit more, or NULL. */
+struct buf *buf_acquire_reserve(struct buf_pool *pool);
+
 /* The same content in a buffer twice as large and at most `most` bytes, the old
  * one released; or NULL with the old one kept: it is that large already, or the
  * pool is at its limit. */

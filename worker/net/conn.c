@@ -4,8 +4,11 @@
 #include "net/conn.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -39,16 +42,22 @@ static int pending_error(int fd)
 	return error;
 }
 
+/* The first one is the cause: after a reset every send says EPIPE. */
+static void note_error(struct conn *conn, int error)
+{
+	conn->ready |= CONN_BROKEN;
+	if (!conn->error)
+		conn->error = error;
+}
+
 void conn_note_event(struct conn *conn, uint32_t events)
 {
 	if (events & (EPOLLERR | EPOLLHUP)) {
 		int error = pending_error(conn->watch.fd);
 
 		/* HUP without an error: both sides have ended in order */
-		if (error || (conn->ready & CONN_CONNECTING) || !(events & EPOLLRDHUP)) {
-			conn->ready |= CONN_BROKEN;
-			conn->error = error;
-		}
+		if (error || (conn->ready & CONN_CONNECTING) || !(events & EPOLLRDHUP))
+			note_error(conn, error);
 	}
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP))
 		conn->ready |= CONN_READABLE;
@@ -69,9 +78,8 @@ static void conn_on_event(struct watch *watch, uint32_t events)
 
 enum io conn_note_broken(struct conn *conn, int error)
 {
-	conn->ready |= CONN_BROKEN;
+	note_error(conn, error);
 	conn->ready &= (uint8_t)~CONN_WRITABLE;
-	conn->error = error;
 	return IO_ERROR;
 }
 
@@ -92,6 +100,8 @@ ssize_t conn_socket_send(struct conn *conn, const struct iovec *parts, int count
 	do
 		sent = sys_send(conn->watch.fd, parts, count);
 	while (sent < 0 && errno == EINTR);
+	if (sent > 0)
+		conn->sent += (uint64_t)sent;
 	return sent;
 }
 
@@ -206,6 +216,14 @@ enum io conn_writev(struct conn *conn, const struct iovec *parts, int count, siz
 	return conn->ops->writev(conn, parts, count, n);
 }
 
+void conn_look(struct conn *conn)
+{
+	struct pollfd asked = { .fd = conn->watch.fd, .events = POLLIN | POLLRDHUP };
+
+	if (poll(&asked, 1, 0) > 0)
+		conn->watch.on_event(&conn->watch, (uint32_t)asked.revents);   /* the same bits */
+}
+
 void conn_shutdown(struct conn *conn)
 {
 	if (conn->is_shut || !conn_is_open(conn))
@@ -232,6 +250,14 @@ void conn_close_reset(struct conn *conn)
 		setsockopt(conn->watch.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 	conn->is_shut = true;         /* no farewell */
 	conn_close(conn);
+}
+
+bool conn_was_refused_since(const struct conn *conn, uint64_t from)
+{
+	int error = conn->error ? conn->error : pending_error(conn->watch.fd), unacknowledged = 0;
+
+	return error == EPIPE && ioctl(conn->watch.fd, SIOCOUTQ, &unacknowledged) == 0 &&
+	       unacknowledged > 0 && (uint64_t)unacknowledged >= conn->sent - from;
 }
 
 void conn_peer(const struct conn *conn, struct addr *out)

@@ -42,7 +42,8 @@ struct conn {
 	struct loop *loop;            /* borrowed */
 	struct task *owner;           /* borrowed: woken on events; NULL: nobody */
 	struct tls *tls;              /* owned; NULL: plain */
-	int error;                    /* errno of CONN_BROKEN; 0 if unknown */
+	uint64_t sent;                /* bytes the socket took; with TLS those of its records */
+	int error;                    /* first errno of CONN_BROKEN; 0 if unknown */
 	uint8_t ready;                /* enum conn_ready */
 	bool is_shut;                 /* we sent FIN */
 };
@@ -85,6 +86,9 @@ static inline void conn_settle(struct conn *conn)
 		conn->ops->settle(conn);
 }
 
+/* Asks the kernel what came since the loop last did; a system call. */
+void conn_look(struct conn *conn);
+
 /* Nothing arrived and nothing broke: what an idle upstream connection must be
  * to be used again.  Looks first at what came (const: the answer was due before). */
 static inline bool conn_is_quiet(const struct conn *conn)
@@ -93,6 +97,13 @@ static inline bool conn_is_quiet(const struct conn *conn)
 	return conn_is_open(conn) &&
 	       !(conn->ready & (CONN_READABLE | CONN_PEER_CLOSED | CONN_BROKEN | CONN_CONNECTING));
 }
+
+/* What was sent since conn->sent was `from` reached nobody: the peer's FIN was here,
+ * then its kernel answered with RST (that order is EPIPE), and it has acknowledged
+ * no byte of it, so no program over there can have read one.  (Only one that ended its
+ * own direction and still reads might, in the moment before the acknowledgement; it
+ * could not answer.)  False proves nothing. */
+bool conn_was_refused_since(const struct conn *conn, uint64_t from);
 
 /* For net/tls.c only: the socket as it is, and what both kinds make of an event.
  * Results as of recv() and send(), errno with them; never EINTR. */

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "base/must.h"
+#include "net/base64.h"
 #include "net/tls_conn.h"
 
 #define BACKLOG_MAX (1 << 20)         /* a peer that makes us talk and does not listen */
@@ -385,6 +386,7 @@ static void tls_free(struct tls *tls)
 	ERR_clear_error();
 	free(tls->name);
 	free(tls->error);
+	free(tls->peer_text);
 	free(tls->backlog);
 	free(tls);
 }
@@ -517,6 +519,11 @@ bool conn_tls_is_truncated(const struct conn *conn)
 	return conn->tls && conn->tls->is_ended && conn->tls->saw_end;
 }
 
+bool conn_tls_owes(const struct conn *conn)
+{
+	return conn->tls && conn->tls->owed;
+}
+
 struct str conn_tls_version(const struct conn *conn)
 {
 	return conn->tls ? str_of(SSL_get_version(conn->tls->ssl)) : STR_NONE;
@@ -551,16 +558,29 @@ bool conn_tls_is_resumed(const struct conn *conn)
 	return conn->tls && SSL_session_reused(conn->tls->ssl);
 }
 
-struct str conn_peer_certificate(const struct conn *conn, struct arena *arena)
+static X509 *peer_leaf(const struct conn *conn)
 {
-	X509 *leaf = conn->tls && conn->tls->is_done ? SSL_get0_peer_certificate(conn->tls->ssl) :
-						       NULL;
-	int len = leaf ? i2d_X509(leaf, NULL) : 0;
-	unsigned char *der, *end;
+	return conn->tls && conn->tls->is_done ? SSL_get0_peer_certificate(conn->tls->ssl) : NULL;
+}
 
-	if (len <= 0)
+bool conn_has_peer_certificate(const struct conn *conn)
+{
+	return peer_leaf(conn);
+}
+
+struct str conn_peer_certificate(const struct conn *conn)
+{
+	X509 *leaf = peer_leaf(conn);
+	unsigned char *der = NULL;
+	int len;
+
+	if (!leaf)
 		return STR_NONE;
-	der = end = arena_alloc(arena, (size_t)len);
-	i2d_X509(leaf, &end);
-	return (struct str){ (char *)der, (size_t)len };
+	if (!conn->tls->peer_text) {
+		len = i2d_X509(leaf, &der);
+		conn->tls->peer_text = base64_encode((struct str){ (char *)der,
+								   len > 0 ? (size_t)len : 0 });
+		OPENSSL_free(der);
+	}
+	return str_of(conn->tls->peer_text);
 }

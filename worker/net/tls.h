@@ -65,6 +65,10 @@ enum tls_fault conn_tls_fault(const struct conn *conn);
  * long as the conn is open. */
 const char *conn_tls_error(const struct conn *conn);
 
+/* Bytes that no conn_writev() has reported as taken may have reached the peer: their
+ * record waited for the socket, which took it later. */
+bool conn_tls_owes(const struct conn *conn);
+
 /* The peer's FIN came without close_notify: IO_EOF as always, but what came
  * before may have been cut by somebody. */
 bool conn_tls_is_truncated(const struct conn *conn);
@@ -78,8 +82,12 @@ struct str conn_tls_server_name(const struct conn *conn);
 struct str conn_tls_protocol(const struct conn *conn);
 bool conn_tls_is_resumed(const struct conn *conn);
 
-/* The peer's own certificate in DER, verified; empty: it gave none. */
-struct str conn_peer_certificate(const struct conn *conn, struct arena *arena);
+/* It gave one, and that was verified. */
+bool conn_has_peer_certificate(const struct conn *conn);
+
+/* The peer's own certificate as a PEM body without its line ends; empty: it gave none.
+ * Made when it is first asked for, once for a connection. */
+struct str conn_peer_certificate(const struct conn *conn);
 
 /* For conn_close() only: says farewell if it still can, and frees what conn->tls owns. */
 void conn_tls_close(struct conn *conn);

@@ -24,6 +24,7 @@ struct tls {
 	const void *resumed;          /* the session it began with; compared, never followed */
 	enum tls_fault fault;
 	char *error;                  /* owned: the fault in words */
+	char *peer_text;              /* owned: the peer's certificate, once it was asked for */
 	char *backlog;                /* owned: records that the socket did not take yet */
 	size_t backlog_from, backlog_end;
 	size_t owed;                  /* bytes that are in the backlog, not yet reported as sent */

@@ -12,11 +12,13 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "net/tls_conn.h"
+#include "net/tls_index.h"
 #include "net/tls_material.h"
 #include "net/tls_name.h"
 
 #define TICKET_LIFE_S 7200
 #define CLIENT_CA_SENT_MAX 100
+#define KEY_TYPES 8                   /* more than OpenSSL can sign with in TLS */
 
 struct served {
 	struct tls_certificate certificate;
@@ -28,6 +30,9 @@ struct tls_server {
 	SSL_CTX *ctx;
 	struct served *served;        /* owned, in the order of the settings */
 	size_t served_count;
+	size_t firsts[KEY_TYPES];     /* the first served of each type of key, in their order */
+	size_t first_count;
+	struct tls_index index;       /* names to served */
 	enum tls_alpn alpn;
 	struct subject_rules *rules;  /* owned */
 	const struct tls_ticket_keys *ticket_keys;    /* borrowed; NULL: no tickets */
@@ -69,74 +74,47 @@ static bool ciphers_allow(SSL *ssl, int key_type)
 	return false;
 }
 
+static int key_type(const struct served *served)
+{
+	return EVP_PKEY_get_base_id(served->certificate.key);
+}
+
 static bool client_supports(SSL *ssl, const struct served *served)
 {
-	int type = EVP_PKEY_get_base_id(served->certificate.key);
+	int type = key_type(served);
 
 	if (type == EVP_PKEY_ED25519 || type == EVP_PKEY_ED448)
 		return sigalgs_allow(ssl, type);
 	return sigalgs_allow(ssl, type) && ciphers_allow(ssl, type);
 }
 
-static bool has_name(const struct served *served, struct str name)
+/* Of those named so the last whose key the client can use; if it can use none of
+ * them, the last. */
+static const struct served *find_named(SSL *ssl, struct tls_server *server, struct str name)
 {
-	size_t count = tls_names_count(served->names);
+	size_t count;
+	const struct tls_named *named = tls_index_find(&server->index, name, &count);
 
 	for (size_t i = 0; i < count; i++)
-		if (str_equal_nocase(tls_names_dns(served->names, i), name))
-			return true;
-	return !count && str_equal_nocase(tls_common_name(served->certificate.leaf), name);
+		if (client_supports(ssl, &server->served[named[i].certificate]))
+			return &server->served[named[i].certificate];
+	return count ? &server->served[named->certificate] : NULL;
 }
 
-/* The last one of that name, if the client can use one of them at all, the last
- * that it can. */
-static const struct served *find_named(SSL *ssl, const struct tls_server *server, struct str name)
-{
-	const struct served *found = NULL;
-
-	for (size_t i = server->served_count; i-- > 0;) {
-		const struct served *served = &server->served[i];
-
-		if (!has_name(served, name))
-			continue;
-		if (client_supports(ssl, served))
-			return served;
-		found = found ? found : served;
-	}
-	return found;
-}
-
-static const struct served *find_wildcard(SSL *ssl, const struct tls_server *server,
-					  struct str name)
-{
-	ssize_t dot = str_find_char(name, '.');
-	char wild[256] = "*";
-
-	if (dot <= 0 || !str_copy_z(str_sub(name, (size_t)dot, STR_REST), wild + 1, sizeof(wild) - 1))
-		return NULL;
-	return find_named(ssl, server, str_of(wild));
-}
-
-static const struct served *choose(SSL *ssl, const struct tls_server *server)
+static const struct served *choose(SSL *ssl, struct tls_server *server)
 {
 	struct str name = str_of(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
-	const struct served *found = NULL;
+	const struct served *found = find_named(ssl, server, name);
 
-	if (name.len && name.p[name.len - 1] == '.')
-		name.len--;
-	if (name.len)
-		found = find_named(ssl, server, name);
-	if (!found && name.len)
-		found = find_wildcard(ssl, server, name);
-	for (size_t i = 0; !found && i < server->served_count; i++)
-		if (client_supports(ssl, &server->served[i]))
-			found = &server->served[i];
+	for (size_t i = 0; !found && i < server->first_count; i++)
+		if (client_supports(ssl, &server->served[server->firsts[i]]))
+			found = &server->served[server->firsts[i]];
 	return found ? found : &server->served[0];
 }
 
 static int on_certificate(SSL *ssl, void *context)
 {
-	const struct tls_server *server = context;
+	struct tls_server *server = context;
 	const struct tls_certificate *it;
 
 	if (server->served_count == 1)
@@ -341,6 +319,45 @@ static int load_client_auth(struct tls_server *server, const struct tls_server_s
 	return rc;
 }
 
+/* Whether a client can use a certificate depends on its type of key alone: an unknown
+ * name asks one of each. */
+static void note_first_of_type(struct tls_server *server, size_t number)
+{
+	for (size_t i = 0; i < server->first_count; i++)
+		if (key_type(&server->served[server->firsts[i]]) ==
+		    key_type(&server->served[number]))
+			return;
+	if (server->first_count < KEY_TYPES)
+		server->firsts[server->first_count++] = number;
+}
+
+/* Its DNS names; its common name if it has none. */
+static size_t list_names(const struct served *served, size_t number, struct tls_named *out)
+{
+	size_t count = tls_names_count(served->names);
+
+	for (size_t i = 0; i < count; i++)
+		out[i] = (struct tls_named){ tls_names_dns(served->names, i), number };
+	if (!count)
+		*out = (struct tls_named){ tls_common_name(served->certificate.leaf), number };
+	return count ? count : 1;
+}
+
+static void index_names(struct tls_server *server)
+{
+	struct tls_named *all;
+	size_t room = 0, count = 0;
+
+	for (size_t i = 0; i < server->served_count; i++)
+		room += tls_names_count(server->served[i].names) + 1;
+	all = mem_alloc(room * sizeof(*all));
+	for (size_t i = 0; i < server->served_count; i++) {
+		count += list_names(&server->served[i], i, all + count);
+		note_first_of_type(server, i);
+	}
+	tls_index_init(&server->index, all, count);
+}
+
 static int load_certificates(struct tls_server *server, const struct tls_server_settings *settings,
 			     struct reason *reason)
 {
@@ -361,6 +378,8 @@ static int load_certificates(struct tls_server *server, const struct tls_server_
 		rc = tls_certificate_use(&served->certificate, server->ctx,
 					 settings->certificates[i].chain, reason);
 	}
+	if (rc == 0)
+		index_names(server);
 	return rc;
 }
 
@@ -434,6 +453,7 @@ void tls_server_end(struct tls_server *server)
 		tls_certificate_fini(&server->served[i].certificate);
 	}
 	free(server->served);
+	tls_index_fini(&server->index);
 	subject_rules_destroy(server->rules);
 	EVP_CIPHER_free(server->ticket_cipher);
 	SSL_CTX_free(server->ctx);

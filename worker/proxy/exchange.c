@@ -8,12 +8,14 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "proxy/attempt_log.h"
+#include "proxy/instance.h"
 #include "proxy/record.h"
 #include "proxy/respond.h"
 #include "proxy/retry.h"
 #include "proxy/steps.h"
+#include "proxy/sticky.h"
 #include "proxy/verdict.h"
-#include "route_key.h"
 
 #define SPARE_MAX   64
 #define INTERIM_MAX 5                 /* spec proxy 11.2 */
@@ -86,32 +88,9 @@ static struct str refusal_words(struct exchange *x)
 	return arena_copy(&x->arena, str_of(x->down->detail));
 }
 
-/* Reads the request and applies what is policy. */
-static enum step x_admit(struct exchange *x)
+struct str exchange_path(const struct exchange *x)
 {
-	if (stream_recv_head(x->down, &x->arena, &x->request) != IO_OK) {
-		counter_add(x->proxy->counters, COUNTER_malformed_requests, 1);
-		x->failure = FAIL_BAD_REQUEST;
-		x->request.fields = NULL;     /* half a head is no head */
-		x->request.count = x->request.room = 0;
-		if (!x->down->status)
-			return retry_cut(x);
-		return respond_refusal(x, x->down->status, refusal_words(x));
-	}
-	x->expects_continue = http_head_lists(&x->request, STR("Expect"), STR("100-continue")) &&
-			      x->request.minor >= 1 && stream_body_left(x->down);
-	if (!x->is_monitor)
-		counter_add(x->proxy->counters, COUNTER_requests, 1);
-	if (!steps_request(x))
-		return ADVANCE;
-	replay_init(&x->replay, 0);
-	x->upload.replay = &x->replay;
-	x->state = X_PICK;
-	return ADVANCE;
-}
-
-static struct str path_of(struct str target)
-{
+	struct str target = x->request.target;
 	ssize_t end = str_find_char(target, '?');
 	ssize_t scheme;
 
@@ -126,33 +105,62 @@ static struct str path_of(struct str target)
 	return end < 0 ? STR_NONE : str_sub(target, (size_t)end, STR_REST);
 }
 
-static bool find_key(const struct exchange *x, char buffer[ROUTE_KEY_MAX], struct route_key *key)
+/* What the route will be looked up by, and the word to the memory to have it ready. */
+static void find_key(struct exchange *x)
 {
-	struct str path = path_of(x->request.target);
+	char buffer[ROUTE_KEY_MAX];
+	struct str path = exchange_path(x);
 
-	return !str_equal(path, STR("*")) &&
-	       route_key_from_request(x->request.authority, path, buffer, key);
+	x->key.text = STR_NONE;
+	if (str_equal(path, STR("*")) ||
+	    !route_key_from_request(x->request.authority, path, buffer, &x->key))
+		return;
+	balancer_expect(&x->proxy->balancer, &x->key);
+	x->key.text = arena_copy(&x->arena, x->key.text);
+}
+
+/* Reads the request and applies what is policy. */
+static enum step x_admit(struct exchange *x)
+{
+	if (stream_recv_head(x->down, &x->arena, &x->request) != IO_OK) {
+		counter_add(x->proxy->counters, COUNTER_malformed_requests, 1);
+		x->failure = FAIL_BAD_REQUEST;
+		x->request.fields = NULL;     /* half a head is no head */
+		x->request.count = x->request.room = 0;
+		if (!x->down->status)
+			return retry_cut(x);
+		return respond_refusal(x, x->down->status, refusal_words(x));
+	}
+	find_key(x);
+	x->expects_continue = http_head_lists(&x->request, STR("Expect"), STR("100-continue")) &&
+			      x->request.minor >= 1 && stream_body_left(x->down);
+	if (!x->is_monitor)
+		counter_add(x->proxy->counters, COUNTER_requests, 1);
+	if (!steps_request(x))
+		return ADVANCE;
+	replay_init(&x->replay, 0);
+	x->upload.replay = &x->replay;
+	x->state = X_PICK;
+	return ADVANCE;
 }
 
 static bool has_other_endpoint(const struct exchange *x)
 {
-	char buffer[ROUTE_KEY_MAX];
-	struct route_key key;
-
-	return find_key(x, buffer, &key) &&
-	       balancer_has_other(&x->proxy->balancer, &key, &x->tried, x->endpoint.serial,
-				  loop_now_ms(x->proxy->loop));
+	return !str_is_empty(x->key.text) &&
+	       balancer_has_other(&x->proxy->balancer, &x->key, &x->wish, &x->tried,
+				  x->endpoint.serial, loop_now_ms(x->proxy->loop));
 }
 
 static enum pick pick_endpoint(struct exchange *x)
 {
-	char buffer[ROUTE_KEY_MAX];
-	struct route_key key;
+	enum pick pick;
 
-	if (!find_key(x, buffer, &key))
+	if (str_is_empty(x->key.text))
 		return PICK_NO_ROUTE;
-	return balancer_pick(&x->proxy->balancer, &key, &x->tried, x->attempts + 1,
+	pick = balancer_pick(&x->proxy->balancer, &x->key, &x->wish, &x->tried, x->attempts + 1,
 			     loop_now_ms(x->proxy->loop), &x->endpoint);
+	sticky_note_pick(x);
+	return pick;
 }
 
 static enum step reject(struct exchange *x, enum failure failure, const char *what,
@@ -172,12 +180,18 @@ static enum step reject(struct exchange *x, enum failure failure, const char *wh
 
 static enum step reject_unknown(struct exchange *x)
 {
+	if (x->wish.scope)
+		return instance_reject(x);
 	return reject(x, FAIL_UNKNOWN_ROUTE, "does not exist.", STR("no-cache, no-store"));
 }
 
-/* None is left for another attempt: the answer is the last failure. */
+/* None is left for another attempt: the answer is the last failure.  Or none was
+ * there for the first: the one that it had to be is gone. */
 static enum step exhausted(struct exchange *x)
 {
+	if (!x->attempts)
+		log_error("select-endpoint-failed", "host=%.*s error=%s",
+			  STR_ARG(x->request.authority), "No endpoints available");
 	return retry_give_up(x, x->failure ? x->failure : FAIL_NO_ENDPOINT);
 }
 
@@ -222,6 +236,7 @@ static enum step x_pick(struct exchange *x)
 	x->attempt = (struct attempt){ .stream = NULL, .wants_fresh = x->wants_fresh };
 	if (!x->app_began_ns)
 		x->app_began_ns = clock_ns();
+	attempt_log_begin(x);
 	steps_attempt(x);
 	x->state = X_CONNECT;
 	return ADVANCE;
@@ -291,10 +306,11 @@ static enum step forward_interim(struct exchange *x)
 	return ADVANCE;
 }
 
-/* Nobody asked for another protocol (spec proxy 10.2). */
-static enum step refuse_upgrade(struct exchange *x)
+static bool has_too_many_fields(const struct exchange *x)
 {
-	return retry_give_up(x, FAIL_UPGRADE);
+	uint64_t most = x->proxy->settings->max_response_headers;
+
+	return most && x->response.count > most;
 }
 
 static enum step begin_response(struct exchange *x)
@@ -303,7 +319,9 @@ static enum step begin_response(struct exchange *x)
 	struct str keep_alive = http_head_find(&x->response, STR("Keep-Alive"));
 
 	if (x->response.status == 101)
-		return refuse_upgrade(x);
+		return retry_or_fail(x, FAIL_UPGRADE);        /* nobody asked for it (spec proxy 10.2) */
+	if (has_too_many_fields(x))
+		return retry_or_fail(x, FAIL_TOO_MANY_FIELDS);
 	if (keep_alive.len)
 		upstream_note_keep_alive(&x->attempt, keep_alive);
 	if (retry_wants_other_answer(x) && has_other_endpoint(x) && retry_answer(x))
@@ -495,6 +513,15 @@ static void fail_or_cut(struct exchange *x, enum failure failure)
 		retry_cut(x);
 }
 
+/* It is the client that does not send its body, or does not take its answer. */
+static bool waits_for_client(const struct exchange *x)
+{
+	if (x->state == X_RELAY)
+		return !(stream_ready(x->down) & STREAM_ROOM);
+	return x->state == X_AWAIT_HEAD && !x->expects_continue && !x->upload.is_done &&
+	       !x->upload.is_stopped && stream_ready(x->attempt.stream) & STREAM_ROOM;
+}
+
 /* Which of the times ran out. */
 static enum failure late_failure(const struct exchange *x)
 {
@@ -508,7 +535,7 @@ static enum failure late_failure(const struct exchange *x)
 	if ((waits_for_endpoint(x) || x->state == X_RELAY) && x->attempt_ends_ms &&
 	    now_ms >= x->attempt_ends_ms)
 		return FAIL_TOTAL_TIMEOUT;
-	return states[x->state].late;
+	return waits_for_client(x) ? FAIL_CLIENT_TIMEOUT : states[x->state].late;
 }
 
 /* The deadline passed, or the client went away: looked at once, here, for every
@@ -564,11 +591,8 @@ static void clear(struct exchange *x)
 /* What the steps want to know of the client's TLS. */
 static void learn_tls(struct exchange *x)
 {
-	const struct conn *conn = downstream_conn(x->downstream);
-
-	x->is_tls = conn->tls != NULL;
-	if (x->is_tls)
-		x->client_certificate = conn_peer_certificate(conn, &x->arena);
+	x->client_conn = downstream_conn(x->downstream);
+	x->is_tls = x->client_conn->tls != NULL;
 }
 
 static void name_peer(struct exchange *x)
@@ -604,11 +628,18 @@ struct exchange *exchange_create(struct proxy *proxy, struct downstream *downstr
 	return x;
 }
 
-void exchange_cut(struct exchange *exchange)
+/* The process ends after this: what can be said to the client is said with one write. */
+void exchange_cut(struct exchange *x)
 {
-	exchange->failure = FAIL_DRAINED;
-	retry_cut(exchange);
-	x_finish(exchange);
+	if (x->state > X_ADMIT && x->state <= X_RELAY)
+		retry_or_fail(x, FAIL_DRAINED);
+	if (x->state == X_RESPOND)
+		x_respond(x);
+	if (!x->failure)
+		x->failure = FAIL_DRAINED;
+	if (x->state != X_SETTLE && x->state != X_FINISH)
+		retry_cut(x);
+	x_finish(x);
 }
 
 void exchange_free_spare(struct proxy *proxy)

@@ -10,6 +10,7 @@
 #include "proxy/proxy.h"
 #include "proxy/relay.h"
 #include "proxy/request_id.h"
+#include "route_key.h"
 
 enum exchange_state {
 	X_ADMIT,                      /* the request: head, policy */
@@ -56,6 +57,9 @@ struct exchange {
 	uint32_t dropped_bytes;       /* of the request body, after the answer */
 	unsigned attempts;            /* begun; a replaced connection is none */
 	uint64_t try_ends_ms, attempt_ends_ms;        /* of this attempt; 0: never */
+	struct route_key key;         /* of the request, in the arena; empty: no route can match */
+	struct wish wish;             /* of the request: which endpoints, if not any */
+	uint16_t path_len;            /* of its route: the begin of exchange_path() */
 	uint32_t route;               /* whose retry budget it is in */
 	bool is_in_budget, is_retrying;       /* counted there, and as a retry */
 	bool wants_fresh;             /* a kept connection failed: no other one */
@@ -64,7 +68,7 @@ struct exchange {
 	struct str failure_text;      /* what happened, in Gorouter's words */
 	struct str peer, peer_ip;     /* of the client, "ip:port" and "ip", in the arena */
 	bool is_tls;                  /* the client's connection */
-	struct str client_certificate;        /* DER; empty: none was presented */
+	const struct conn *client_conn;       /* borrowed: while `down` is open */
 	struct str trace_id, span_id; /* lower-case hex, or empty: see trace_ids() */
 
 	uint64_t began_ns, began_wall_ns;     /* head complete */
@@ -84,7 +88,10 @@ struct exchange {
 struct exchange *exchange_create(struct proxy *proxy, struct downstream *downstream,
 				 struct stream *stream);
 
-/* Cuts it off at once: the drain is over. */
+/* The path of the request as it was sent, without its query; empty: it has none. */
+struct str exchange_path(const struct exchange *exchange);
+
+/* The drain is over: answers if that can be done at once, or cuts it off. */
 void exchange_cut(struct exchange *exchange);
 
 void exchange_free_spare(struct proxy *proxy);

@@ -18,6 +18,9 @@ struct header_settings {
 	int forwarded_client_cert;
 	struct texts hop_by_hop_headers_to_filter;
 	bool send_http_start_stop_server_event;
+	struct texts sticky_session_cookie_names;     /* of apps; these begin sessions */
+	bool sticky_sessions_for_auth_negotiate;
+	bool secure_cookies;          /* our own always say Secure */
 	char *trace_key;              /* "": nobody is told about the way of a request */
 	bool enable_zipkin, enable_w3c;       /* tracing.* */
 	char *w3c_tenant_id;

@@ -22,7 +22,7 @@ struct proxy_settings {
 	uint64_t replay_limit_bytes;  /* of a request body, kept for another attempt */
 	uint64_t max_connections;     /* of clients, in this worker */
 	uint64_t buffer_limit_bytes;  /* of this worker, all connections together */
-	uint64_t max_request_header_bytes, max_request_headers;
+	uint64_t max_request_header_bytes, max_request_headers, max_response_headers;
 	bool empty_pool_response_code_503;
 	bool proxy_status, short_router_errors, gateway_timeout_504;
 	struct retry_settings retry;

@@ -3,6 +3,7 @@
  */
 #include "proxy/respond.h"
 
+#include "base/log.h"
 #include "http/status_text.h"
 #include "proxy/verdict.h"
 
@@ -15,6 +16,9 @@ static bool can_keep_connection(const struct exchange *x)
 {
 	uint64_t left = stream_body_left(x->down);
 
+	if (x->failure == FAIL_CLIENT_TIMEOUT || x->failure == FAIL_DRAINED ||
+	    x->failure == FAIL_OVERLOAD)
+		return false;
 	return !left || (!x->expects_continue && left <= DROPPED_BODY_MAX);
 }
 
@@ -83,12 +87,15 @@ enum step respond_error(struct exchange *x, unsigned status, struct str router_e
 			struct str message)
 {
 	struct str reason = http_status_text(status, &x->arena);
+	struct str body = arena_format(&x->arena, "%u %.*s: %.*s", status, STR_ARG(reason),
+				       STR_ARG(message));
 
 	if (!x->failure)
 		x->failure = verdict_of_refusal(router_error);
-	return respond_failure(x, status, router_error,
-			       arena_format(&x->arena, "%u %.*s: %.*s", status, STR_ARG(reason),
-					    STR_ARG(message)));
+	if (status != 404)            /* scans would fill the log */
+		log_info("status", "body=%.*s code=%s vcap_request_id=%s", STR_ARG(body),
+			 verdict_code(x->failure), x->request_id);
+	return respond_failure(x, status, router_error, body);
 }
 
 enum step respond_refusal(struct exchange *x, unsigned status, struct str words)

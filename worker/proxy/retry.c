@@ -3,14 +3,9 @@
  */
 #include "proxy/retry.h"
 
-#include <errno.h>
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-
 #include "base/clock.h"
 #include "base/log.h"
-#include "proxy/quote.h"
+#include "proxy/attempt_log.h"
 #include "proxy/record.h"
 #include "proxy/respond.h"
 #include "proxy/verdict.h"
@@ -84,29 +79,23 @@ bool retry_is_idempotent(const struct exchange *x)
 	       http_head_find(&x->request, STR("X-Idempotency-Key")).len;
 }
 
-/* The endpoint had closed the connection before the request came: its FIN was here,
- * then its kernel answered with RST (that order is EPIPE), and has acknowledged no
- * byte.  So nobody can have read one.  Only where socket bytes are request bytes. */
+/* The endpoint had closed the connection before the request came, and its kernel
+ * says that nobody has read any of it. */
 static bool was_refused_unread(const struct exchange *x)
 {
-	const struct stream *up = x->attempt.stream;
-	struct conn *conn = mux_conn(up->mux);
-	int unacknowledged = 0, error = conn->error;
-	socklen_t len = sizeof(error);
-
-	if (x->endpoint.flags & ENDPOINT_TLS || !x->upload.is_done || x->upload.is_stopped)
-		return false;
-	if (!error)
-		getsockopt(conn->watch.fd, SOL_SOCKET, SO_ERROR, &error, &len);
-	return error == EPIPE && ioctl(conn->watch.fd, SIOCOUTQ, &unacknowledged) == 0 &&
-	       unacknowledged > 0 && (uint64_t)unacknowledged >= stream_bytes_sent(up);
+	return x->upload.is_done && !x->upload.is_stopped &&
+	       conn_was_refused_since(mux_conn(x->attempt.stream->mux), x->attempt.sent_before);
 }
 
 /* No endpoint has seen any of this attempt. */
 static bool is_untouched(const struct exchange *x, enum failure failure)
 {
-	return x->attempt.stream && (!stream_bytes_sent(x->attempt.stream) ||
-				     (failure == FAIL_STALE && was_refused_unread(x)));
+	const struct stream *up = x->attempt.stream;
+
+	if (!up)
+		return false;
+	return (!stream_bytes_sent(up) && !conn_tls_owes(mux_conn(up->mux))) ||
+	       (failure == FAIL_STALE && was_refused_unread(x));
 }
 
 static bool is_replayable(const struct exchange *x)
@@ -165,69 +154,6 @@ static const char *obstacle(struct exchange *x, enum failure failure)
 	return replaces_stale(x, failure) ? NULL : limit_reached(x);
 }
 
-static const char *truth(bool is_true)
-{
-	return is_true ? "true" : "false";
-}
-
-static double in_seconds(uint64_t ns)
-{
-	return (double)ns / 1e9;
-}
-
-/* The endpoint was too slow once it had the request. */
-static bool is_late(enum failure failure)
-{
-	return failure == FAIL_TRY_TIMEOUT || failure == FAIL_RESPONSE_TIMEOUT ||
-	       failure == FAIL_TOTAL_TIMEOUT;
-}
-
-static void put_member(struct quoted *json, struct str name, struct str text)
-{
-	quoted_put(json, name);
-	quoted_put(json, STR(":\""));
-	quote_text(json, text);
-	quoted_put(json, STR("\""));
-}
-
-/* The endpoint as Gorouter logs it (spec proxy section 15). */
-static const char *describe_endpoint(struct exchange *x)
-{
-	const struct endpoint *e = &x->endpoint;
-	char address[272];
-	size_t len = endpoint_format_address(e, address, sizeof(address));
-	size_t room = 128 + 6 * (e->app_id.len + len + e->zone.len);
-	char *text = arena_alloc(&x->arena, room);
-	struct quoted json = { .next = text, .end = text + room, .is_json = true };
-
-	put_member(&json, STR("{\"ApplicationId\""), e->app_id);
-	put_member(&json, STR(",\"Addr\""), (struct str){ address, len });
-	quoted_put(&json, STR(",\"Tags\":null,\"RouteServiceUrl\":\"\""));
-	put_member(&json, STR(",\"AZ\""), e->zone);
-	quoted_put(&json, (struct str){ "}", 2 });
-	return text;
-}
-
-static void log_failed_attempt(struct exchange *x, enum failure failure, const char *obstacle)
-{
-	struct stream *up = x->attempt.stream;
-	const struct attempt_times *times = &x->attempt.times;
-
-	log_error("backend-endpoint-failed",
-		  "route-endpoint:=%s error=%.*s attempt=%u vcap_request_id=%s "
-		  "retriable:=%s got-connection:=%s wrote-headers:=%s conn-reused:=%s "
-		  "dns-lookup-time=%.6f dial-time=%.6f tls-handshake-time=%.6f "
-		  "host=%.*s code=%s not-retried=%s",
-		  describe_endpoint(x), STR_ARG(x->failure_text), x->attempts,
-		  x->request_id, truth(!obstacle), truth(up && !mux_is_connecting(up->mux)),
-		  truth(up && stream_bytes_sent(up)), truth(x->attempt.is_reused),
-		  in_seconds(times->dns_ns), in_seconds(times->dial_ns), in_seconds(times->tls_ns),
-		  STR_ARG(x->request.authority), verdict_code(failure), obstacle ? obstacle : "-");
-	if (is_late(failure))
-		log_error("backend-request-timeout", "error=%.*s vcap_request_id=%s",
-			  STR_ARG(x->failure_text), x->request_id);
-}
-
 /* What the client is told: status, X-Cf-RouterError and text of the row. */
 static enum step answer(struct exchange *x, const struct verdict *verdict)
 {
@@ -264,8 +190,8 @@ static void hold_against_endpoint(struct exchange *x, enum failure failure)
 
 	if (!x->has_endpoint || mark == MARK_NONE)
 		return;
-	balancer_mark_failed(&x->proxy->balancer, &x->endpoint, failure, mark == MARK_PRUNE,
-			     x->attempt.error, loop_now_ms(x->proxy->loop));
+	balancer_mark_failed(&x->proxy->balancer, &x->endpoint, failure, verdict_code(failure),
+			     mark == MARK_PRUNE, x->attempt.error, loop_now_ms(x->proxy->loop));
 }
 
 /* This exchange does not try it again. */
@@ -297,12 +223,10 @@ enum step retry_or_fail(struct exchange *x, enum failure failure)
 	x->failure = failure;
 	x->failure_text = describe(x, failure);
 	x->app_ended_ns = clock_ns();
-	record_note_failure(x);
-	if (x->has_endpoint && failure != FAIL_CLIENT_GONE)
-		log_failed_attempt(x, failure, why_not);
-	else if (x->has_endpoint)
-		log_error("gateway-error-and-original-request-context-cancelled", "error=%.*s",
-			  STR_ARG(x->failure_text));
+	if (failure != FAIL_TOO_MANY_FIELDS)  /* Gorouter does not count it */
+		record_note_failure(x);
+	if (x->has_endpoint)
+		attempt_log_failure(x, failure, why_not);
 	hold_against_endpoint(x, failure);
 	if (why_not)
 		return retry_give_up(x, failure);

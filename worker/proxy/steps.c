@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "http/status_text.h"
 #include "proxy/respond.h"
+#include "proxy/sticky.h"
 #include "proxy/trace.h"
 #include "route_key.h"
 
@@ -68,6 +69,13 @@ static bool check_protocol(struct exchange *x)
 	x->response.has_length = x->response.keeps_alive = false;
 	x->response.count = 0;
 	return false;
+}
+
+/* By now the place in the index has come that was asked for at the begin. */
+static bool expect_route(struct exchange *x)
+{
+	balancer_expect_more(&x->proxy->balancer);
+	return true;
 }
 
 static bool check_host(struct exchange *x)
@@ -150,11 +158,14 @@ static const struct {
 	{ "answer-monitor",          step_answer_monitor },
 	{ "check-protocol",          check_protocol },
 	{ "check-host",              check_host },
+	{ "expect-route",            expect_route },
+	{ "want-instance",           step_want_instance },
 	{ "measure-size",            measure_size },
 	{ "mirror-pragma",           mirror_request_pragma },
 	{ "forward-client-cert",     step_forward_client_cert },
 	{ "strip-hop-by-hop",        step_strip_hop_by_hop },
 	{ "set-forwarded",           step_set_forwarded },
+	{ "want-sticky",             step_want_sticky },
 	{ "frame-empty-body",        frame_empty_body },
 };
 
@@ -247,6 +258,7 @@ bool steps_response(struct exchange *x, enum failure *failure)
 		return false;
 	}
 	http_head_remove(head, STR("X-Cf-Proxy-Signature"));
+	sticky_set_cookie(x);
 	add_router_fields(x);
 	frame_bodiless(head);
 	head->minor = 1;

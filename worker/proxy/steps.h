@@ -27,6 +27,8 @@ bool step_answer_status(struct exchange *x);          /* status.c */
 bool step_answer_monitor(struct exchange *x);         /* status.c */
 bool step_set_trace(struct exchange *x);              /* trace.c */
 bool step_forward_client_cert(struct exchange *x);    /* client_cert.c */
+bool step_want_instance(struct exchange *x);          /* instance.c */
+bool step_want_sticky(struct exchange *x);            /* sticky.c */
 bool step_strip_hop_by_hop(struct exchange *x);       /* forwarded.c */
 bool step_set_forwarded(struct exchange *x);          /* forwarded.c */
 bool step_strip_response(struct http_head *head);     /* forwarded.c */

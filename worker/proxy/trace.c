@@ -71,6 +71,7 @@ static void set_request_id(struct exchange *x)
 	if (!take_id_of_trace(x))
 		request_id_make(x->request_id);
 	set_field(x, STR("X-Vcap-Request-Id"), str_of(x->request_id));
+	log_debug("vcap-request-id-header-set", "VcapRequestIdHeader=%s", x->request_id);
 }
 
 void trace_ids(const struct exchange *x, struct trace_ids *out)

@@ -59,7 +59,7 @@ const struct verdict *verdict_of(enum failure failure);
 /* "UF:connect_failed": the flag, and what exactly; for ever the same.  FAIL_NONE: "". */
 const char *verdict_code(enum failure failure);
 
-/* The row of a refusal by what X-Cf-RouterError says; FAIL_NONE: there is none. */
+/* The first row of a refusal by what X-Cf-RouterError says; FAIL_NONE: there is none. */
 enum failure verdict_of_refusal(struct str router_error);
 
 /* Whether the failure allows another attempt.  `on`: what operators allow.

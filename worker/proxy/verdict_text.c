@@ -122,6 +122,8 @@ static int format_text(enum failure failure, const struct failure_facts *f, char
 	case FAIL_RESPONSE_TOO_LARGE:
 		return snprintf(out, TEXT_MAX, "net/http: HTTP/1.x transport connection broken: "
 				"net/http: server response headers exceeded the limit; aborted");
+	case FAIL_TOO_MANY_FIELDS:
+		return snprintf(out, TEXT_MAX, "Too many response headers");
 	case FAIL_TRY_TIMEOUT:
 	case FAIL_RESPONSE_TIMEOUT:
 	case FAIL_TOTAL_TIMEOUT:

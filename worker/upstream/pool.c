@@ -11,6 +11,7 @@
 #include "upstream/idle_limits.h"
 
 #define BUCKETS 1024                  /* a power of two */
+#define LOOK_AGAIN_MS 20              /* idle so long: worth a system call */
 
 struct idle {
 	struct task task;             /* woken by its connection and by its deadline */
@@ -76,11 +77,13 @@ static struct mux *let_go(struct idle *idle)
 	return mux;
 }
 
-/* The endpoint was first to close. */
+/* If the endpoint was first to close. */
 static void note_limit(struct idle *idle)
 {
 	uint64_t now_ms = loop_now_ms(idle->pool->loop);
 
+	if (!(mux_conn(idle->mux)->ready & CONN_PEER_CLOSED))
+		return;
 	idle_limits_note(&idle->pool->limits, &idle->target.addr, now_ms - idle->since_ms, now_ms);
 }
 
@@ -90,8 +93,7 @@ static void idle_run(struct task *task)
 
 	if (!task_is_due(idle->pool->loop, task) && mux_is_quiet(idle->mux))
 		return;
-	if (mux_conn(idle->mux)->ready & CONN_PEER_CLOSED)
-		note_limit(idle);
+	note_limit(idle);
 	mux_destroy(let_go(idle));
 }
 
@@ -105,18 +107,32 @@ void pool_destroy(struct pool *pool)
 	free(pool);
 }
 
+/* After a while the endpoint may have closed just now: a request must not be sent after
+ * its FIN only because the loop has not seen that yet. */
+static bool is_usable(struct idle *idle)
+{
+	if (loop_now_ms(idle->pool->loop) - idle->since_ms >= LOOK_AGAIN_MS)
+		conn_look(mux_conn(idle->mux));
+	if (mux_is_quiet(idle->mux))
+		return true;
+	note_limit(idle);
+	return false;
+}
+
 struct mux *pool_take(struct pool *pool, const struct target *target)
 {
 	struct cds_list_head *bucket = bucket_of(pool, target);
 	struct idle *idle, *next;
 
 	cds_list_for_each_entry_safe(idle, next, bucket, in_bucket) {
+		bool can_be_used;
 		struct mux *mux;
 
 		if (!target_equal(&idle->target, target))
 			continue;
+		can_be_used = is_usable(idle);
 		mux = let_go(idle);
-		if (mux_is_quiet(mux))
+		if (can_be_used)
 			return mux;
 		mux_destroy(mux);
 	}

@@ -153,6 +153,7 @@ static enum failure find_or_connect(struct upstream *u, struct task *task, struc
 	counter_add(u->counters,
 		    attempt->is_reused ? COUNTER_upstream_reuses : COUNTER_upstream_connects, 1);
 	attempt->stream = mux_open(mux, task);
+	attempt->sent_before = mux_conn(mux)->sent;
 	return FAIL_NONE;
 }
 
@@ -178,7 +179,7 @@ enum failure upstream_open(struct upstream *u, const struct endpoint *endpoint, 
 		return FAIL_NONE;
 	}
 	conn = mux_conn(attempt->stream->mux);
-	if (!attempt->is_reused && conn->ready & CONN_BROKEN)
+	if (!attempt->is_reused && !attempt->is_in_handshake && conn->ready & CONN_BROKEN)
 		return fail_connect(attempt, conn->error);
 	if (!attempt->is_reused && !attempt->times.dial_ns)
 		attempt->times.dial_ns = clock_ns() - attempt->times.since_ns;

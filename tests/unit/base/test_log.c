@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -44,6 +45,68 @@ static void pairs_become_a_data_object(void **state)
 	assert_non_null(strstr(line, "\"message\":\"endpoint-failed\""));
 	assert_non_null(strstr(line, "\"data\":{\"endpoint\":\"10.0.0.1:80\",\"attempt\":3}"));
 	assert_int_equal(line[strlen(line) - 1], '\n');
+}
+
+static int waiting_in_the_pipe(void)
+{
+	int n = -1;
+
+	ioctl(1, FIONREAD, &n);
+	return n;
+}
+
+static void log_three_held(void)
+{
+	log_hold();
+	log_info("first", LOG_NO_DATA);
+	log_info("second", LOG_NO_DATA);
+	assert_int_equal(waiting_in_the_pipe(), 0);
+	log_release();
+	assert_int_not_equal(waiting_in_the_pipe(), 0);
+	log_info("third", LOG_NO_DATA);
+}
+
+static void lines_that_are_held_come_together_whole_and_in_order(void **state)
+{
+	const char *first, *second, *third;
+
+	(void)state;
+	CAPTURE(log_three_held());
+	first = strstr(line, "\"first\"");
+	second = strstr(line, "\"second\"");
+	third = strstr(line, "\"third\"");
+	assert_true(first && second && third && first < second && second < third);
+	assert_int_equal(line[strlen(line) - 1], '\n');
+}
+
+static void log_many_held(void)
+{
+	log_hold();
+	for (int i = 0; i < 60; i++)
+		log_info("many", "number=%d fill=%s", i, "0123456789012345678901234567890123456789");
+	assert_int_not_equal(waiting_in_the_pipe(), 0);
+	log_release();
+}
+
+static void more_than_a_pipe_takes_at_once_does_not_wait_for_the_end(void **state)
+{
+	unsigned lines = 0;
+
+	(void)state;
+	CAPTURE(log_many_held());
+	for (const char *at = line; (at = strstr(at, "\"many\"")); at++)
+		lines++;
+	assert_int_equal(lines, 60);
+}
+
+static void neighbours_with_one_prefix_become_an_inner_object(void **state)
+{
+	(void)state;
+	CAPTURE(log_line(LOG_LEVEL_INFO, NULL, "x", "e.a=%s e.b:=%s c=%u", "1", "null", 2u));
+	assert_non_null(strstr(line, "\"data\":{\"e\":{\"a\":\"1\",\"b\":null},\"c\":2}}\n"));
+	CAPTURE(log_line(LOG_LEVEL_INFO, NULL, "x", "c=%u e.a=%s f.a=fixed f.b:=false",
+			 2u, "1"));
+	assert_non_null(strstr(line, "\"data\":{\"c\":2,\"e\":{\"a\":\"1\"},\"f\":{\"a\":\"fixed\",\"b\":false}}}\n"));
 }
 
 static void hostile_text_is_escaped(void **state)
@@ -120,7 +183,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pairs_become_a_data_object),
+		cmocka_unit_test(neighbours_with_one_prefix_become_an_inner_object),
 		cmocka_unit_test(hostile_text_is_escaped),
+		cmocka_unit_test(lines_that_are_held_come_together_whole_and_in_order),
+		cmocka_unit_test(more_than_a_pipe_takes_at_once_does_not_wait_for_the_end),
 		cmocka_unit_test(levels_below_the_configured_one_are_not_written),
 		cmocka_unit_test(a_line_that_is_too_long_is_still_json),
 		cmocka_unit_test(a_child_reads_its_contract_from_the_environment),

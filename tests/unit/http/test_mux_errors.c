@@ -481,6 +481,23 @@ static void a_connection_that_ends_before_any_byte_was_stale_or_fresh(void **sta
 	}
 }
 
+static void a_reset_before_the_whole_request_is_one_under_our_writing(void **state)
+{
+	struct mux_pair *p = *state;
+	struct http_head request = pair_request(p, "POST", BODY_LENGTH, 10), head;
+	struct stream *up;
+	size_t taken;
+
+	pair_open_backend(p);
+	up = pair_stream(p);
+	pair_send_head(p, up, &request, false);
+	assert_int_equal(stream_send_body(up, STR("half "), false, &taken), IO_OK);
+	raw_reset(p);
+	assert_int_equal(pair_recv_head(p, up, &head), IO_ERROR);
+	assert_int_equal(stream_failure(up), FAIL_WRITE);
+	end_upstream(p);
+}
+
 /* Takes all that is left of the pool. */
 static struct buf *exhaust(struct mux_pair *p)
 {
@@ -528,6 +545,27 @@ static void without_buffers_a_client_is_let_go(void **state)
 	assert_null(mux_accept(p->down, &p->down_user.task));
 	assert_true(mux_is_finished(p->down));
 	buf_release(p->pool, hog);
+}
+
+/* Small heads for clients have a reserve of their own, which ends too. */
+static void without_buffers_a_client_is_still_told_why(void **state)
+{
+	struct mux_pair *p = *state;
+	struct http_head response = pair_response(p, 503, BODY_NONE, 0);
+	struct stream *down = request_of(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	struct buf *hog = exhaust(p), *reserve[64];
+	unsigned count = 0;
+
+	while ((reserve[count] = buf_acquire_reserve(p->pool)) != NULL)
+		assert_true(++count < ARRAY_SIZE(reserve));
+	assert_true(count > 0);
+	buf_release(p->pool, reserve[--count]);
+	pair_send_head(p, down, &response, true);
+	raw_expect(p, "HTTP/1.1 503 ");
+	while (count)
+		buf_release(p->pool, reserve[--count]);
+	buf_release(p->pool, hog);
+	end_downstream(p);
 }
 
 static void without_buffers_a_body_fails_as_overload_both_ways(void **state)
@@ -592,6 +630,8 @@ int main(void)
 		ON_A_PAIR(an_answer_that_is_cut_says_where),
 		ON_A_PAIR(a_body_until_close_that_is_reset_is_truncated),
 		ON_A_PAIR(a_connection_that_ends_before_any_byte_was_stale_or_fresh),
+		ON_A_PAIR(a_reset_before_the_whole_request_is_one_under_our_writing),
+		ON_A_PAIR(without_buffers_a_client_is_still_told_why),
 		ON_A_PAIR(without_buffers_an_answer_fails_as_overload),
 		ON_A_PAIR(without_buffers_a_client_is_let_go),
 		ON_A_PAIR(without_buffers_a_body_fails_as_overload_both_ways),

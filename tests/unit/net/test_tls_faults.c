@@ -7,73 +7,24 @@
 
 #include <errno.h>
 #include <openssl/ssl.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define VERIFY "tls: failed to verify certificate: x509: "
 
-static struct issued authority, stranger;
-static const char *authority_file, *stranger_file;
+static struct issued stranger;
 
 static int set_up(void **state)
 {
-	(void)state;
-	certificates_begin();
-	authority = certificate_issue(&(struct wanted){ .common_name = "ca", .is_authority = true });
 	stranger = certificate_issue(&(struct wanted){ .common_name = "ca2", .is_authority = true });
-	authority_file = certificates_write("ca.pem", &authority, NULL);
-	stranger_file = certificates_write("stranger.pem", &stranger, NULL);
-	return 0;
+	return example_set_up(state);
 }
 
 static int tear_down(void **state)
 {
-	(void)state;
-	certificate_free(&authority);
 	certificate_free(&stranger);
-	certificates_end();
-	return 0;
+	return example_tear_down(state);
 }
-
-static struct tls_certificate_files issue(const char *name, const struct wanted *wanted)
-{
-	static unsigned number;
-	struct issued issued = certificate_issue(wanted);
-	char chain[64], key[64];
-	struct tls_certificate_files files;
-
-	snprintf(chain, sizeof(chain), "%s-%u.pem", name, number);
-	snprintf(key, sizeof(key), "%s-%u.key", name, number++);
-	files.chain = certificates_write(chain, &issued, NULL);
-	files.key = certificates_write_key(key, &issued);
-	certificate_free(&issued);
-	return files;
-}
-
-static struct tls_server *server_with(struct tls_server_settings settings)
-{
-	struct reason reason = { "" };
-	struct tls_server *server = tls_server_create(&settings, &reason);
-
-	assert_string_equal(reason.text, "");
-	return server;
-}
-
-static struct tls_client *client_with(struct tls_client_settings settings)
-{
-	struct reason reason = { "" };
-	struct tls_client *client;
-
-	settings.ca_files = &authority_file;
-	settings.ca_count = 1;
-	settings.only_trust_ca_files = true;
-	client = tls_client_create(&settings, &reason);
-	assert_string_equal(reason.text, "");
-	return client;
-}
-
-static const struct tls_peer a_example = { .name = STR_INIT("a.example") };
 
 static void assert_fault(const struct tls_end *end, enum tls_fault fault, const char *prefix)
 {
@@ -158,7 +109,7 @@ static void a_bad_server_certificate_is_named(void **state)
 		{ { .names = "DNS:a.example", .kind = KEY_RSA }, "a.example", "10.0.0.1",
 		  TLS_FAULT_NONE, "" },
 	};
-	struct tls_client *client = client_with((struct tls_client_settings){ 0 });
+	struct tls_client *client = tls_client_with((struct tls_client_settings){ 0 });
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -167,14 +118,12 @@ static void a_bad_server_certificate_is_named(void **state)
 		struct far_server far;
 		struct tls_pair pair;
 
-		wanted.issuer = wanted.issuer ? wanted.issuer : &authority;
+		wanted.issuer = wanted.issuer ? wanted.issuer : &example.authority;
 		if (cases[i].ip[0])
 			assert_true(addr_from_ip(str_of(cases[i].ip), 443, &expected.ip));
 		tls_pair_open(&pair, 0);
 		far_server_open(&far, &wanted, pair.server.conn.watch.fd);
-		pair.client.is_plain = false;
-		assert_int_equal(conn_begin_tls_client(&pair.client.conn, client, &expected), 0);
-		task_wake(pair.loop, &pair.client.task);
+		tls_pair_start_client(&pair, client, &expected);
 		tls_pair_settle(&pair);
 		shake_with_far(&pair, &far);
 		assert_fault(&pair.client, cases[i].fault, cases[i].error);
@@ -214,7 +163,7 @@ static void first_bytes_that_are_no_tls_are_told_apart(void **state)
 		{ "HTT", 3, TLS_FAULT_EOF, "EOF" },
 		{ "", 0, TLS_FAULT_EOF, "EOF" },
 	};
-	struct tls_client *client = client_with((struct tls_client_settings){ 0 });
+	struct tls_client *client = tls_client_with((struct tls_client_settings){ 0 });
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -224,9 +173,7 @@ static void first_bytes_that_are_no_tls_are_told_apart(void **state)
 		size_t n;
 
 		tls_pair_open(&pair, 0);
-		pair.client.is_plain = false;
-		assert_int_equal(conn_begin_tls_client(&pair.client.conn, client, &a_example), 0);
-		task_wake(pair.loop, &pair.client.task);
+		tls_pair_start_client(&pair, client, &a_example);
 		tls_pair_settle(&pair);
 		assert_int_equal(conn_read(&pair.server.conn, hello, sizeof(hello), &n), IO_OK);
 		if (part.iov_len)
@@ -246,9 +193,7 @@ static void plain_http_on_the_tls_port_is_answered_in_the_clear(void **state)
 {
 	static const char *const requests[] = { "GET / HTTP/1.1\r\n\r\n", "HEAD / HTTP/1.1\r\n\r\n",
 		"POST / HTTP/1.1\r\n\r\n", "PUT / HTTP/1.1\r\n\r\n", "OPTIONS * HTTP/1.1\r\n\r\n" };
-	struct tls_certificate_files files = issue("http", &(struct wanted){ .names = "DNS:a.example" });
-	struct tls_server *server = server_with((struct tls_server_settings){
-		.certificates = &files, .certificate_count = 1 });
+	struct tls_server *server = tls_server_with((struct tls_server_settings){ 0 });
 
 	(void)state;
 	for (size_t i = 0; i < 2 * ARRAY_SIZE(requests); i++) {
@@ -257,8 +202,7 @@ static void plain_http_on_the_tls_port_is_answered_in_the_clear(void **state)
 		char one[2] = "";
 
 		tls_pair_open(&pair, 0);
-		pair.server.is_plain = false;
-		assert_int_equal(conn_begin_tls_server(&pair.server.conn, server), 0);
+		tls_pair_start_server(&pair, server);
 		if (i % 2 == 0)
 			tls_end_write(&pair.client, request);
 		for (const char *p = request; i % 2 && *p; p++) {
@@ -291,17 +235,14 @@ static void garbage_to_a_server_is_refused_without_a_word(void **state)
 		  "....................................................................",
 		  TLS_FAULT_PROTOCOL },
 	};
-	struct tls_certificate_files files = issue("gb", &(struct wanted){ .names = "DNS:a.example" });
-	struct tls_server *server = server_with((struct tls_server_settings){
-		.certificates = &files, .certificate_count = 1 });
+	struct tls_server *server = tls_server_with((struct tls_server_settings){ 0 });
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct tls_pair pair;
 
 		tls_pair_open(&pair, 0);
-		pair.server.is_plain = false;
-		assert_int_equal(conn_begin_tls_server(&pair.server.conn, server), 0);
+		tls_pair_start_server(&pair, server);
 		tls_end_write(&pair.client, cases[i].bytes);
 		tls_pair_settle(&pair);
 		assert_fault(&pair.server, cases[i].fault, "tls: ");
@@ -313,20 +254,17 @@ static void garbage_to_a_server_is_refused_without_a_word(void **state)
 
 static void a_server_that_refuses_our_certificate_is_heard_after_the_handshake_too(void **state)
 {
-	struct tls_certificate_files files = issue("s", &(struct wanted){
-		.names = "DNS:a.example", .issuer = &authority });
-	struct tls_certificate_files ours = issue("c", &(struct wanted){ .common_name = "us" });
+	struct tls_certificate_files ours = certificates_issue("c", &(struct wanted){ .common_name = "us" });
 
 	(void)state;
 	for (int version = TLS_1_2; version <= TLS_1_3; version++)
 		for (int gives = 0; gives < 2; gives++) {
-			struct tls_server *server = server_with((struct tls_server_settings){
-				.certificates = &files, .certificate_count = 1,
+			struct tls_server *server = tls_server_with((struct tls_server_settings){
 				.max_version = (enum tls_version)version,
 				.client_auth = TLS_CLIENT_AUTH_REQUIRE,
-				.client_ca_files = &authority_file, .client_ca_count = 1,
+				.client_ca_files = &example.authority_file, .client_ca_count = 1,
 				.only_trust_client_ca_files = true });
-			struct tls_client *client = client_with((struct tls_client_settings){
+			struct tls_client *client = tls_client_with((struct tls_client_settings){
 				.certificate = gives ? ours : (struct tls_certificate_files){ 0 } });
 			struct tls_pair pair;
 			char bytes[10];
@@ -358,13 +296,11 @@ static void a_server_that_refuses_our_certificate_is_heard_after_the_handshake_t
 
 static void versions_and_ciphers_without_overlap_fail_on_both_sides(void **state)
 {
-	struct tls_certificate_files files = issue("v", &(struct wanted){
-		.names = "DNS:a.example", .issuer = &authority });
-	struct tls_server *server = server_with((struct tls_server_settings){
-		.certificates = &files, .certificate_count = 1, .max_version = TLS_1_2,
+	struct tls_server *server = tls_server_with((struct tls_server_settings){
+		.max_version = TLS_1_2,
 		.ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256" });
-	struct tls_client *newer = client_with((struct tls_client_settings){ .min_version = TLS_1_3 });
-	struct tls_client *other = client_with((struct tls_client_settings){
+	struct tls_client *newer = tls_client_with((struct tls_client_settings){ .min_version = TLS_1_3 });
+	struct tls_client *other = tls_client_with((struct tls_client_settings){
 		.max_version = TLS_1_2, .ciphers = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" });
 	struct tls_pair pair;
 
@@ -388,7 +324,7 @@ static void versions_and_ciphers_without_overlap_fail_on_both_sides(void **state
 
 static void a_connection_that_never_was_is_no_tls_fault(void **state)
 {
-	struct tls_client *client = client_with((struct tls_client_settings){ 0 });
+	struct tls_client *client = tls_client_with((struct tls_client_settings){ 0 });
 	struct tls_pair pair;
 	struct addr addr;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -400,8 +336,7 @@ static void a_connection_that_never_was_is_no_tls_fault(void **state)
 	tls_pair_open(&pair, 0);
 	conn_close(&pair.client.conn);
 	assert_int_equal(conn_connect(&pair.client.conn, pair.loop, &pair.client.task, &addr), 0);
-	assert_int_equal(conn_begin_tls_client(&pair.client.conn, client, &a_example), 0);
-	pair.client.is_plain = false;
+	tls_pair_start_client(&pair, client, &a_example);
 	pair.client.handshake = conn_handshake(&pair.client.conn);
 	tls_pair_settle(&pair);
 	assert_fault(&pair.client, TLS_FAULT_CONNECT, "Connection refused");

@@ -9,78 +9,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct issued authority, client_authority, middle;
-static const char *authority_file, *client_authority_file;
-static struct tls_certificate_files site;
-static const struct tls_peer a_example = { .name = STR_INIT("a.example") };
+#include "net/tls_conn.h"
 
+static struct issued client_authority, middle;
+static const char *client_authority_file;
+
+/* By the example's authority unless somebody else signs. */
 static struct tls_certificate_files issue(const char *name, struct wanted wanted)
 {
-	char chain[64], key[64];
-	struct tls_certificate_files files;
-	struct issued issued;
-
-	wanted.issuer = wanted.issuer ? wanted.issuer : &authority;
-	issued = certificate_issue(&wanted);
-	snprintf(chain, sizeof(chain), "%s.pem", name);
-	snprintf(key, sizeof(key), "%s.key", name);
-	files.chain = wanted.issuer == &middle ? certificates_write(chain, &issued, &middle, NULL) :
-						 certificates_write(chain, &issued, NULL);
-	files.key = certificates_write_key(key, &issued);
-	certificate_free(&issued);
-	return files;
+	wanted.issuer = wanted.issuer ? wanted.issuer : &example.authority;
+	return certificates_issue(name, &wanted);
 }
 
 static int set_up(void **state)
 {
-	(void)state;
-	certificates_begin();
-	authority = certificate_issue(&(struct wanted){ .common_name = "ca", .is_authority = true });
+	example_set_up(state);
 	client_authority = certificate_issue(&(struct wanted){
 		.common_name = "clients", .organization = "Org", .is_authority = true });
 	middle = certificate_issue(&(struct wanted){
 		.common_name = "middle", .issuer = &client_authority, .is_authority = true });
-	authority_file = certificates_write("ca.pem", &authority, NULL);
 	client_authority_file = certificates_write("clients.pem", &client_authority, NULL);
-	site = issue("site", (struct wanted){ .names = "DNS:a.example" });
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	(void)state;
-	certificate_free(&authority);
 	certificate_free(&client_authority);
 	certificate_free(&middle);
-	certificates_end();
-	return 0;
-}
-
-static struct tls_server *server_with(struct tls_server_settings settings)
-{
-	struct reason reason = { "" };
-	struct tls_server *server;
-
-	if (!settings.certificate_count) {
-		settings.certificates = &site;
-		settings.certificate_count = 1;
-	}
-	server = tls_server_create(&settings, &reason);
-	assert_string_equal(reason.text, "");
-	return server;
-}
-
-static struct tls_client *client_with(struct tls_client_settings settings)
-{
-	struct reason reason = { "" };
-	struct tls_client *client;
-
-	settings.ca_files = &authority_file;
-	settings.ca_count = 1;
-	settings.only_trust_ca_files = true;
-	client = tls_client_create(&settings, &reason);
-	assert_string_equal(reason.text, "");
-	return client;
+	return example_tear_down(state);
 }
 
 /* --- server names */
@@ -106,8 +62,7 @@ static void given_certificate(struct tls_server *server, const char *name, enum 
 	if (name)
 		SSL_set_tlsext_host_name(ssl, name);
 	SSL_set_connect_state(ssl);
-	pair.server.is_plain = false;
-	assert_int_equal(conn_begin_tls_server(&pair.server.conn, server), 0);
+	tls_pair_start_server(&pair, server);
 	for (int i = 0; i < 10; i++) {
 		SSL_do_handshake(ssl);
 		tls_pair_settle(&pair);
@@ -150,7 +105,7 @@ static void the_server_name_chooses_the_certificate(void **state)
 		issue("n6", (struct wanted){ .common_name = "cn.example" }),
 		issue("n7", (struct wanted){ .common_name = "not-san", .names = "DNS:other.test" }),
 	};
-	struct tls_server *server = server_with((struct tls_server_settings){
+	struct tls_server *server = tls_server_with((struct tls_server_settings){
 		.certificates = files, .certificate_count = ARRAY_SIZE(files) });
 
 	(void)state;
@@ -173,39 +128,52 @@ struct client_case {
 	const char *given_name;       /* "" none is seen */
 };
 
+/* The certificate is encoded when it is asked for, and then no more. */
+static void expect_peer(const struct conn *conn, const char *name)
+{
+	unsigned char der[4096];
+	const unsigned char *at = der;
+	char given[64];
+	struct str text;
+	X509 *seen;
+	int len;
+
+	assert_int_equal(conn_has_peer_certificate(conn), name[0] != '\0');
+	assert_null(conn->tls->peer_text);
+	text = conn_peer_certificate(conn);
+	if (!name[0]) {
+		assert_int_equal(text.len, 0);
+		return;
+	}
+	assert_ptr_equal(conn_peer_certificate(conn).p, text.p);
+	assert_in_range(text.len, 1, sizeof(der));
+	len = EVP_DecodeBlock(der, (const unsigned char *)text.p, (int)text.len);
+	seen = d2i_X509(NULL, &at, len);
+	assert_non_null(seen);
+	X509_NAME_get_text_by_NID(X509_get_subject_name(seen), NID_commonName, given, 64);
+	assert_string_equal(given, name);
+	X509_free(seen);
+}
+
 static void run_client_case(const struct client_case *c, struct tls_server_settings settings)
 {
 	struct tls_server *server;
 	struct tls_client *client;
 	struct tls_pair pair;
-	struct arena arena;
-	struct str der;
 
 	settings.client_auth = c->auth;
 	settings.client_ca_files = &client_authority_file;
 	settings.client_ca_count = 1;
 	settings.only_trust_client_ca_files = true;
-	server = server_with(settings);
-	client = client_with((struct tls_client_settings){
+	server = tls_server_with(settings);
+	client = tls_client_with((struct tls_client_settings){
 		.certificate = c->gives ? *c->gives : (struct tls_certificate_files){ 0 } });
 	tls_pair_begin(&pair, server, client, &a_example, 0);
 	tls_pair_settle(&pair);
 	assert_string_equal(tls_fault_name(conn_tls_fault(&pair.server.conn)),
 			    tls_fault_name(c->fault));
 	assert_int_equal(pair.server.handshake, c->fault ? IO_ERROR : IO_OK);
-	arena_init(&arena, NULL, 0);
-	der = conn_peer_certificate(&pair.server.conn, &arena);
-	assert_int_equal(der.len > 0, c->given_name[0] != '\0');
-	if (der.len) {
-		const unsigned char *at = (const unsigned char *)der.p;
-		X509 *seen = d2i_X509(NULL, &at, (long)der.len);
-		char name[64];
-
-		X509_NAME_get_text_by_NID(X509_get_subject_name(seen), NID_commonName, name, 64);
-		assert_string_equal(name, c->given_name);
-		X509_free(seen);
-	}
-	arena_fini(&arena);
+	expect_peer(&pair.server.conn, c->given_name);
 	tls_pair_close(&pair);
 	tls_server_destroy(server);
 	tls_client_destroy(client);
@@ -273,9 +241,9 @@ static void the_system_roots_count_unless_they_are_excluded(void **state)
 	struct tls_certificate_files ours = issue("sys", (struct wanted){ .common_name = "us" });
 
 	(void)state;
-	assert_int_equal(setenv("SSL_CERT_FILE", authority_file, 1), 0);
+	assert_int_equal(setenv("SSL_CERT_FILE", example.authority_file, 1), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct tls_server *server = server_with((struct tls_server_settings){
+		struct tls_server *server = tls_server_with((struct tls_server_settings){
 			.max_version = TLS_1_2, .client_auth = TLS_CLIENT_AUTH_REQUIRE,
 			.client_ca_files = &client_authority_file, .client_ca_count = 1,
 			.only_trust_client_ca_files = cases[i].server_excludes });
@@ -311,9 +279,9 @@ static void the_protocol_is_one_that_both_want(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct tls_server *server = server_with((struct tls_server_settings){
+		struct tls_server *server = tls_server_with((struct tls_server_settings){
 			.alpn = cases[i].server });
-		struct tls_client *client = client_with((struct tls_client_settings){ 0 });
+		struct tls_client *client = tls_client_with((struct tls_client_settings){ 0 });
 		struct tls_peer expected = a_example;
 		struct tls_pair pair;
 
@@ -330,7 +298,7 @@ static void the_protocol_is_one_that_both_want(void **state)
 
 static void a_client_that_wants_another_protocol_gets_alert_120(void **state)
 {
-	struct tls_server *server = server_with((struct tls_server_settings){ .alpn = TLS_ALPN_HTTP2 });
+	struct tls_server *server = tls_server_with((struct tls_server_settings){ .alpn = TLS_ALPN_HTTP2 });
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	SSL *ssl = SSL_new(ctx);
 	struct tls_pair pair;
@@ -342,8 +310,7 @@ static void a_client_that_wants_another_protocol_gets_alert_120(void **state)
 	tls_pair_open(&pair, 0);
 	SSL_set_fd(ssl, pair.client.conn.watch.fd);
 	SSL_set_connect_state(ssl);
-	pair.server.is_plain = false;
-	assert_int_equal(conn_begin_tls_server(&pair.server.conn, server), 0);
+	tls_pair_start_server(&pair, server);
 	assert_int_equal(SSL_do_handshake(ssl), -1);
 	tls_pair_settle(&pair);
 	assert_int_equal(conn_tls_fault(&pair.server.conn), TLS_FAULT_NO_PROTOCOL);
@@ -385,8 +352,8 @@ static void sessions_go_on_at_another_worker_and_after_one_rotation(void **state
 	tls_ticket_keys_rotate(&keys);
 	for (int version = TLS_1_2; version <= TLS_1_3; version++) {
 		struct tls_server_settings settings = { .max_version = (enum tls_version)version };
-		struct tls_server *one = server_with(settings), *two = server_with(settings);
-		struct tls_client *client = client_with((struct tls_client_settings){
+		struct tls_server *one = tls_server_with(settings), *two = tls_server_with(settings);
+		struct tls_client *client = tls_client_with((struct tls_client_settings){
 			.session_limit = 8 });
 
 		tls_server_set_ticket_keys(one, &keys);
@@ -415,9 +382,9 @@ static void no_session_is_resumed_without_keys_or_under_other_rules(void **state
 	struct tls_server_settings strict = { .client_auth = TLS_CLIENT_AUTH_REQUIRE,
 		.client_ca_files = &client_authority_file, .client_ca_count = 1,
 		.only_trust_client_ca_files = true };
-	struct tls_server *open = server_with((struct tls_server_settings){ 0 });
-	struct tls_server *closed = server_with(strict);
-	struct tls_client *client = client_with((struct tls_client_settings){
+	struct tls_server *open = tls_server_with((struct tls_server_settings){ 0 });
+	struct tls_server *closed = tls_server_with(strict);
+	struct tls_client *client = tls_client_with((struct tls_client_settings){
 		.session_limit = 8, .certificate = good });
 	struct tls_peer peer = a_example;
 
@@ -442,9 +409,9 @@ static void a_session_belongs_to_one_target_and_one_name(void **state)
 	static struct tls_ticket_keys keys;
 	struct tls_certificate_files files = issue("two", (struct wanted){
 		.names = "DNS:a.example,DNS:b.example,IP:10.0.0.1,IP:10.0.0.2" });
-	struct tls_server *server = server_with((struct tls_server_settings){
+	struct tls_server *server = tls_server_with((struct tls_server_settings){
 		.certificates = &files, .certificate_count = 1 });
-	struct tls_client *client = client_with((struct tls_client_settings){ .session_limit = 3 });
+	struct tls_client *client = tls_client_with((struct tls_client_settings){ .session_limit = 3 });
 	struct tls_peer a = a_example, b = a, other = a, none = a, ip = { .identity = 7 }, ip2 = ip;
 
 	(void)state;

@@ -27,16 +27,7 @@ static void expect_refused(struct tls_server_settings settings, const char *file
 
 static struct tls_certificate_files files_of(const char *name, struct wanted wanted)
 {
-	struct issued issued = certificate_issue(&wanted);
-	char text[64];
-	struct tls_certificate_files files;
-
-	snprintf(text, sizeof(text), "%s.pem", name);
-	files.chain = certificates_write(text, &issued, NULL);
-	snprintf(text, sizeof(text), "%s.key", name);
-	files.key = certificates_write_key(text, &issued);
-	certificate_free(&issued);
-	return files;
+	return certificates_issue(name, &wanted);
 }
 
 static void a_pass_phrase(const char *path)

@@ -10,8 +10,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const struct tls_peer a_example = { .name = STR_INIT("a.example") };
-
 /* --- somebody on the wire */
 
 static size_t most;                   /* bytes a turn and direction */
@@ -49,12 +47,9 @@ static size_t wire(struct tls_pair *pair)
 static void open_over_wire(struct tls_pair *pair, int version, size_t at_once)
 {
 	static struct tls_ticket_keys keys;
-	struct tls_server_settings server = { .certificates = &example.files, .certificate_count = 1,
-		.min_version = (enum tls_version)version, .max_version = (enum tls_version)version };
-	struct tls_client_settings client = { .ca_files = &example.authority_file, .ca_count = 1,
-		.only_trust_ca_files = true };
-	struct tls_server *s = tls_server_create(&server, NULL);
-	struct tls_client *c = tls_client_create(&client, NULL);
+	struct tls_server *s = tls_server_with((struct tls_server_settings){
+		.min_version = (enum tls_version)version, .max_version = (enum tls_version)version });
+	struct tls_client *c = tls_client_with((struct tls_client_settings){ 0 });
 
 	tls_ticket_keys_rotate(&keys);
 	tls_server_set_ticket_keys(s, &keys);
@@ -187,18 +182,6 @@ static void a_handshake_cut_anywhere_is_an_end(void **state)
 
 /* --- over TCP */
 
-static struct tls_server *a_server(enum tls_version max)
-{
-	return tls_server_create(&(struct tls_server_settings){ .certificates = &example.files,
-				 .certificate_count = 1, .max_version = max }, NULL);
-}
-
-static struct tls_client *a_client(void)
-{
-	return tls_client_create(&(struct tls_client_settings){ .ca_files = &example.authority_file,
-				 .ca_count = 1, .only_trust_ca_files = true }, NULL);
-}
-
 static void every_byte_arrives_over_tcp_as_well(void **state)
 {
 	static const int buffers[] = { 0, 2304, 20000 };
@@ -206,8 +189,9 @@ static void every_byte_arrives_over_tcp_as_well(void **state)
 	(void)state;
 	for (size_t b = 0; b < ARRAY_SIZE(buffers); b++)
 		for (int version = TLS_1_2; version <= TLS_1_3; version++) {
-			struct tls_server *server = a_server((enum tls_version)version);
-			struct tls_client *client = a_client();
+			struct tls_server *server = tls_server_with((struct tls_server_settings){
+				.max_version = (enum tls_version)version });
+			struct tls_client *client = tls_client_with((struct tls_client_settings){ 0 });
 			struct tls_pair pair;
 
 			tls_pair_open_tcp(&pair, buffers[b]);
@@ -228,8 +212,8 @@ static void every_byte_arrives_over_tcp_as_well(void **state)
 /* TLS is begun before TCP is there: what an attempt to an endpoint does. */
 static void a_client_may_begin_while_it_still_connects(void **state)
 {
-	struct tls_server *server = a_server(TLS_1_3);
-	struct tls_client *client = a_client();
+	struct tls_server *server = tls_server_with((struct tls_server_settings){ .max_version = TLS_1_3 });
+	struct tls_client *client = tls_client_with((struct tls_client_settings){ 0 });
 	int listener = socket(AF_INET, SOCK_STREAM, 0), fd;
 	struct tls_pair pair;
 	struct addr addr;
@@ -262,7 +246,7 @@ static void a_client_may_begin_while_it_still_connects(void **state)
 
 static void a_reset_during_the_handshake_is_a_reset(void **state)
 {
-	struct tls_server *server = a_server(TLS_1_3);
+	struct tls_server *server = tls_server_with((struct tls_server_settings){ .max_version = TLS_1_3 });
 	struct tls_pair pair;
 
 	(void)state;
@@ -313,7 +297,7 @@ static void far_close(struct tls_pair *pair, struct far_client *far)
 
 static void renegotiation_is_refused_and_the_connection_goes_on(void **state)
 {
-	struct tls_server *server = a_server(TLS_1_2);
+	struct tls_server *server = tls_server_with((struct tls_server_settings){ .max_version = TLS_1_2 });
 	struct far_client far;
 	struct tls_pair pair;
 	char bytes[10];
@@ -334,7 +318,7 @@ static void renegotiation_is_refused_and_the_connection_goes_on(void **state)
 
 static void a_key_update_is_answered_without_anybody_writing(void **state)
 {
-	struct tls_server *server = a_server(TLS_1_3);
+	struct tls_server *server = tls_server_with((struct tls_server_settings){ .max_version = TLS_1_3 });
 	struct far_client far;
 	struct tls_pair pair;
 	char bytes[10];

@@ -465,9 +465,41 @@ static void what_real_clients_send_is_read_whole(void **state)
 	parsed_free(&p);
 }
 
+/* The quick way may take or leave a message, but not read it differently. */
+static void plain_and_unusual_spellings_of_a_message_are_read_alike(void **state)
+{
+	static const char *const same[] = {
+		"{'host':'10.0.0.1','port':80,'uris':['a.example','b.example/c'],'app':'a1',"
+		"'tags':{'component':'x','process_id':'p'},'stale_threshold_in_seconds':7}",
+		"{ 'host' : '10.0.0.1', 'port' : 80, 'uris' : ['a.example', 'b.example/c'], 'app':'a1',"
+		"'tags':{'component':'x', 'process_id':'p'}, 'stale_threshold_in_seconds':7}",
+		"{'HOST':'10.0.0.1','port':'80','uris':['a.example','b.example/c'],'app':'\\u00611',"
+		"'tags':{'component':'y','component':'x','process_id':'p'},"
+		"'stale_threshold_in_seconds':9,'stale_threshold_in_seconds':7,'unknown':[1]}",
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(same); i++) {
+		struct parsed p;
+
+		parsed_text(&p, same[i]);
+		assert_taken(&p, same[i], 0);
+		assert_text("host", p.out.endpoint.host, "10.0.0.1");
+		assert_text("app", p.out.endpoint.app_id, "a1");
+		assert_text("tags", p.out.endpoint.tags, "{\"component\":\"x\",\"process_id\":\"p\"}");
+		assert_text("process", p.out.endpoint.process_id, "p");
+		assert_int_equal(p.out.uri_count, 2);
+		assert_text("uri", p.out.uris[1], "b.example/c");
+		assert_int_equal(p.out.endpoint.stale_s, 7);
+		assert_int_equal(p.out.endpoint.port, 80);
+		parsed_free(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(plain_and_unusual_spellings_of_a_message_are_read_alike),
 		cmocka_unit_test(a_text_is_kept_as_it_was_sent),
 		cmocka_unit_test(an_absent_text_or_null_leaves_the_default),
 		cmocka_unit_test(a_wrong_text_costs_the_field_or_if_it_protects_the_app_the_message),

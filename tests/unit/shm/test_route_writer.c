@@ -10,6 +10,7 @@
 
 #include "shm/alloc.h"
 #include "shm/endpoint_live.h"
+#include "shm/tags.h"
 
 static void an_endpoint_leaves_the_table_as_it_was_registered(void **state)
 {
@@ -26,6 +27,8 @@ static void an_endpoint_leaves_the_table_as_it_was_registered(void **state)
 	char buffer[ROUTE_KEY_MAX];
 	struct route_key key = shm_table_key("a.example.com", buffer);
 	const struct route *route;
+	char tags[ENDPOINT_TAGS_MAX];
+	struct str unpacked;
 
 	assert_int_equal(shm_table_add(t, "a.example.com", &in, NULL), WRITE_ADDED);
 	assert_true(shm_table_entry(t, "a.example.com", 0, &out, NULL));
@@ -40,7 +43,10 @@ static void an_endpoint_leaves_the_table_as_it_was_registered(void **state)
 	assert_int_not_equal(out.serial, 0);
 	route = route_find_exact(t->reader, &key);
 	assert_int_equal(route_balancing(route), BALANCE_LEAST_CONNECTION);
-	assert_true(str_equal(inst_tags(t->reader, route_entry(t->reader, route, 0, NULL)), in.tags));
+	assert_true(tags_unpack(route_entry(t->reader, route, 0, NULL),
+				inst_packed_tags(t->reader, route_entry(t->reader, route, 0, NULL)),
+				tags, &unpacked));
+	assert_true(str_equal(unpacked, in.tags));
 }
 
 static void changed_attributes_keep_the_row_and_its_counts(void **state)

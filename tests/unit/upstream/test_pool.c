@@ -354,6 +354,23 @@ static void destroying_the_pool_closes_every_connection(void **state)
 	pool_destroy(NULL);
 }
 
+/* A hot connection is not worth the question; one that rested is. */
+static void one_that_rested_is_asked_for_its_end_before_it_is_lent(void **state)
+{
+	struct pool_test *t = *state;
+	struct line line = add(t, 0);
+
+	pass(t, 19);
+	close(line.far);
+	assert_ptr_equal(take(t, 0), line.mux);
+	mux_destroy(line.mux);
+	line = add(t, 0);
+	pass(t, 20);
+	close(line.far);
+	assert_null(take(t, 0));
+	assert_int_equal(pool_count(t->pool), 0);
+}
+
 #define OVER_A_POOL(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -365,6 +382,7 @@ int main(void)
 		OVER_A_POOL(a_connection_is_lent_to_its_own_target_only),
 		OVER_A_POOL(an_idle_connection_that_ends_or_speaks_is_gone_in_the_same_turn),
 		OVER_A_POOL(one_that_has_just_ended_is_not_lent_even_before_the_pool_has_seen_it),
+		OVER_A_POOL(one_that_rested_is_asked_for_its_end_before_it_is_lent),
 		OVER_A_POOL(each_connection_is_kept_for_its_own_time_and_not_longer),
 		OVER_A_POOL(a_connection_that_was_lent_has_all_the_time_again),
 		OVER_A_POOL(a_lent_connection_no_longer_wakes_the_pool),
