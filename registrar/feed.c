@@ -270,6 +270,8 @@ bool feed_tick(struct feed *f, uint64_t now_ms, uint32_t tick)
 		lost += state[i].dropped - f->of[i].dropped;
 		f->of[i].dropped = state[i].dropped;
 	}
+	if (lost)
+		log_error("feed-gap", "messages=%" PRIu64, lost);
 	if (probe_tick(&f->probe, now_ms))
 		send_probes(f);
 	judge_pairs(f);

@@ -220,6 +220,23 @@ static int socket_of(struct session *s)
 	return fd;
 }
 
+static bool is_readable(struct session *s)
+{
+	struct pollfd ready = { .fd = socket_of(s), .events = POLLIN };
+
+	return ready.fd >= 0 && poll(&ready, 1, 0) > 0;
+}
+
+/* The library takes one TLS record at a time, and a record may be one small message. */
+static void read_what_came(struct session *s)
+{
+	uint64_t began = clock_ms();
+
+	do
+		natsConnection_ProcessReadEvent(s->nc);
+	while (is_readable(s) && clock_ms() - began < GATHER_MS);
+}
+
 static void *read_all(void *argument)
 {
 	struct session *s = argument;
@@ -239,7 +256,7 @@ static void *read_all(void *argument)
 		if (fds[0].revents & POLLOUT)
 			natsConnection_ProcessWriteEvent(s->nc);
 		if (fds[0].revents & ~POLLOUT)
-			natsConnection_ProcessReadEvent(s->nc);
+			read_what_came(s);
 		gather(hand_over_all(s));
 	}
 	atomic_store(&s->is_over, true);

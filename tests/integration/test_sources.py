@@ -2,6 +2,7 @@
 import json
 import queue
 import socket
+import ssl
 import threading
 import time
 
@@ -339,8 +340,10 @@ def authority():
 
 
 def tls_bus(authority, *options):
-    made = authority.issue("nats.example", "127.0.0.1")
-    return Bus(options=["--tls", "--tlscert", made.chain, "--tlskey", made.key, *options])
+    made, client = authority.issue("nats.example", "127.0.0.1"), authority.issue("client.example")
+    context = ssl.create_default_context(cafile=authority.path)
+    context.load_cert_chain(client.chain, client.key)
+    return Bus(options=["--tls", "--tlscert", made.chain, "--tlskey", made.key, *options], tls=context)
 
 
 def tls_settings(authority, **more):
@@ -353,6 +356,11 @@ def test_tls_to_nats_with_a_certificate_of_our_own(listen, closing, authority):
     ours = authority.issue("wye.example")
     router = listen([bus.url], nats={"tls": tls_settings(authority, certificate=ours.chain, key=ours.key)})
     wait_states(router, "UP")
+    for i in range(3000):
+        bus.publish("router.register", endpoint(f"h{i}.example", 1 + i, tags={"long": "x" * (i % 900)}))
+    wait_until(lambda: router.table.facts()["routes"] == 3000,
+               lambda: f"all are taken: {router.table.facts()['routes']}")
+    bus.request("router.greet")
 
 
 def test_a_server_without_tls_is_refused_when_tls_is_configured(listen, closing, authority):

@@ -16,17 +16,26 @@ from .waiting import end_process, free_port, is_listening, spawn, wait_until
 class BusClient:
     """One connection to a NATS server.  `subscribe` returns a queue of (subject, reply, payload)."""
 
-    def __init__(self, port):
+    def __init__(self, port, tls=None):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.info = json.loads(self._read_info())
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="nats.example")
         self.stream = self.socket.makefile("rb")
-        self.info = json.loads(self.stream.readline()[len(b"INFO "):])
         self.subscriptions, self.pongs = {}, queue.Queue()
         self.lock = threading.Lock()
         self.socket.settimeout(None)
         self._send(b'CONNECT {"verbose":false,"pedantic":false,"lang":"test","version":"1","protocol":1}\r\n')
         threading.Thread(target=self._read, daemon=True).start()
         self.flush()
+
+    def _read_info(self):
+        """Byte by byte: what follows may be a handshake."""
+        line = b""
+        while not line.endswith(b"\n"):
+            line += self.socket.recv(1)
+        return line[len(b"INFO "):]
 
     def _send(self, data):
         with self.lock:
@@ -86,8 +95,9 @@ class BusClient:
 class Bus:
     """nats-server with a memory of nothing: stop() and start() lose all subscriptions, as a restart does."""
 
-    def __init__(self, port=None, options=()):
-        """`options`: further ones of nats-server's command line."""
+    def __init__(self, port=None, options=(), tls=None):
+        """`options`: further ones of nats-server's command line; `tls`: an ssl.SSLContext for our own client."""
+        self.tls = tls
         self.port, self.options = port or free_port(), list(options)
         self.monitor_port = free_port()
         self.folder = tempfile.mkdtemp(prefix="wye-bus-")
@@ -125,7 +135,7 @@ class Bus:
     def client(self):
         """The bus's own connection, made when first needed and anew after a restart."""
         if not self.connection:
-            self.connection = BusClient(self.port)
+            self.connection = BusClient(self.port, self.tls)
         return self.connection
 
     def publish(self, subject, payload=b"", reply=""):
