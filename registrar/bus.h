@@ -1,47 +1,70 @@
 /*
- * registrar/bus.h - the NATS connection.  A thread of its own connects and
- * reconnects for ever; what arrives is queued, bounded in bytes, and read by the
- * registrar's loop when bus_fd() is readable.  Knows nothing of the table.
+ * registrar/bus.h - the union of all NATS servers: one connection a server address, each
+ * by itself, and what they bring in one place.  Registrations keep the order in
+ * which each server brought them; greets and probes overtake them.  What cannot be
+ * queued within the limit is dropped and counted.  Knows nothing of the table, nor
+ * what a source is worth (feed.h).  All functions are for the registrar's loop.
  */
 #ifndef REGISTRAR_BUS_H
 #define REGISTRAR_BUS_H
 
 #include "registrar/config.h"
+#include "registrar/sources.h"
 
 struct bus;
 
-enum bus_subject { BUS_REGISTER, BUS_UNREGISTER, BUS_GREET, BUS_DIGEST, BUS_SUBJECTS };
+enum bus_subject {
+	BUS_REGISTER, BUS_UNREGISTER,         /* bus_next() */
+	BUS_GREET, BUS_PROBE, BUS_DIGEST,     /* bus_next_urgent() */
+	BUS_OTHER,
+};
 
 struct bus_message {
 	enum bus_subject subject;
-	unsigned source;              /* which server brought it */
+	unsigned source;              /* which server brought it: 0 to bus_sources() - 1 */
+	uint64_t received_ms;
 	struct str payload, reply;
+	struct str name;              /* the full subject */
 };
 
-/* `greeting` is published as router.start once the subscriptions are confirmed,
- * after every reconnect too; borrowed until bus_close(). */
-int bus_open(const struct nats_settings *settings, const char *greeting, struct bus **out,
+/* What a connection is like now. */
+struct bus_source {
+	const char *name;             /* without credentials */
+	bool is_connected;            /* and its subscriptions are confirmed */
+	bool is_lame;                 /* the server said that it will go */
+	bool is_stray;                /* its name has no address for it any more */
+	uint64_t connects;            /* how often it was connected */
+	uint64_t dropped;             /* messages that were lost on our side, in all */
+	uint64_t refused;             /* what the server did not permit, in all */
+	uint64_t pending_bytes;       /* waiting to be read */
+};
+
+/* Begins to connect.  `id` names this registrar in probe subjects; settings are borrowed. */
+int bus_open(const struct nats_settings *settings, const char *id, struct bus **out,
 	     struct reason *reason);
 void bus_close(struct bus *bus);
 
+/* Readable when something may have come or a connection changed; bus_acknowledge()
+ * clears it, then everything must be taken. */
 int bus_fd(const struct bus *bus);
-bool bus_is_connected(const struct bus *bus);
-
-/* Clears the readiness of bus_fd(); call before bus_next(). */
 void bus_acknowledge(struct bus *bus);
 
-/* The next message, in order of arrival, or NULL.  Freed with bus_free(). */
-struct bus_message *bus_next(struct bus *bus);
-void bus_free(struct bus *bus, struct bus_message *message);
+/* The next message or NULL.  Good until the next call of the same function. */
+const struct bus_message *bus_next_urgent(struct bus *bus);
+const struct bus_message *bus_next(struct bus *bus);
 
-/* Answers a greet. */
-void bus_greet(struct bus *bus, struct str reply);
+/* Sources: numbers stay; more come when a name turns out to have several addresses. */
+unsigned bus_sources(struct bus *bus);
+void bus_source(const struct bus *bus, unsigned source, struct bus_source *out);
 
-/* Publishes, if there is a connection; never waits for one. */
-void bus_publish(struct bus *bus, const char *subject, struct str bytes);
+#define BUS_ALL (~0u)
 
-/* What server `source` is called now, without user and password; "": unknown. */
-void bus_source_name(struct bus *bus, unsigned source, char *out, size_t cap);
+/* Through one source or BUS_ALL.  Never blocks.  How many took it. */
+unsigned bus_publish(struct bus *bus, unsigned source, const char *subject, struct str payload);
+
+/* Whether registrations are wanted through a source; at first they are, or with union
+ * "standby" through the first one. */
+void bus_set_feed(struct bus *bus, unsigned source, bool is_wanted);
 
 /* Totals since bus_open(). */
 uint64_t bus_dropped(const struct bus *bus);

@@ -6,8 +6,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdlib.h>
+
+#include "registrar/nats_tls.h"
+#include "registrar/sources.h"
 
 #define R(KIND, ...) SETTING_##KIND(struct registrar_settings, __VA_ARGS__)
+#define T(KIND, ...) SETTING_##KIND(struct nats_tls_settings, __VA_ARGS__)
 #define N(KIND, ...) SETTING_##KIND(struct nats_settings, __VA_ARGS__)
 
 static const struct setting registrar_rows[] = {
@@ -45,7 +50,26 @@ static const struct setting nats_rows[] = {
 	N(TEXT, password, "password", ""),
 	N(MS, ping_interval_ms, "ping_interval", "5s", "100ms", "10m"),
 	N(MS, connect_timeout_ms, "connect_timeout", "2s", "100ms", "1m"),
-	N(BYTES, pending_limit, "pending_limit", "64M", "64K", "4G"),
+	N(BYTES, pending_limit, "pending_limit", "64M", "64K", "1G"),
+	N(CHOICE, union_mode, "union", "full", "full|standby"),
+	N(MS, probe_interval_ms, "probe_interval", "2s", "50ms", "1m"),
+	N(N, probe_misses, "probe_misses", 3, 1, 100),
+	N(MS, source_quiet_ms, "source_quiet", "45s", "100ms", "1d"),
+	N(MS, source_degraded_ms, "source_degraded", "60s", "100ms", "1d"),
+	N(MS, down_after_ms, "down_after", "2s", "0s", "1h"),
+	N(MS, slow_lag_ms, "slow_lag", "2s", "50ms", "1h"),
+	N(N, slow_pending_percent, "slow_pending_percent", 25, 1, 100),
+	N(MS, start_interval_ms, "start_interval", "60s", "0s", "1h"),
+	N(MS, start_jitter_ms, "start_jitter", "2s", "0s", "1m"),
+	SETTING_GROUP("tls"),
+	SETTING_END,
+};
+
+static const struct setting tls_rows[] = {
+	T(TEXT, ca, "ca", ""),
+	T(TEXT, certificate, "certificate", ""),
+	T(TEXT, key, "key", ""),
+	T(TEXT, server_name, "server_name", ""),
 	SETTING_END,
 };
 
@@ -109,7 +133,38 @@ static int check(const struct config *file, const struct registrar_config *confi
 		return reason_set(reason, -EINVAL,
 				  "%s: sharding mode \"segments\" needs \"isolation_segments\"",
 				  config_where(file, "registrar.routing_table_sharding_mode"));
+	if (config->nats.servers.count > SOURCES_MAX)
+		return reason_set(reason, -EINVAL,
+				  "%s: \"registrar.nats.servers\" has more than %d servers",
+				  config_where(file, "registrar.nats.servers"), SOURCES_MAX);
 	return check_servers(file, &config->nats.servers, reason);
+}
+
+static void free_tls(struct nats_tls_settings *tls)
+{
+	free(tls->ca_pem);
+	free(tls->certificate_pem);
+	if (tls->key_pem)
+		explicit_bzero(tls->key_pem, strlen(tls->key_pem));
+	free(tls->key_pem);
+	settings_free(tls_rows, tls);
+}
+
+static int read_tls(const struct config *file, struct nats_tls_settings *tls,
+		    struct reason *reason)
+{
+	struct reason why;
+	int rc = settings_read(file, "registrar.nats.tls", tls_rows, tls, reason);
+
+	if (rc < 0)
+		return rc;
+	tls->ca_pem = tls->certificate_pem = tls->key_pem = NULL;
+	if ((rc = nats_tls_load(tls, &why)) == 0)
+		return 0;
+	reason_set(reason, rc, "%s: registrar.nats.tls: %s",
+		   config_where(file, "registrar.nats.tls"), why.text);
+	free_tls(tls);
+	return rc;
 }
 
 static int read_all(const struct config *file, struct registrar_config *out, struct reason *reason)
@@ -122,8 +177,11 @@ static int read_all(const struct config *file, struct registrar_config *out, str
 		goto free_instance;
 	if ((rc = settings_read(file, "registrar.nats", nats_rows, &out->nats, reason)) < 0)
 		goto free_settings;
-	if ((rc = check(file, out, reason)) == 0)
+	if ((rc = check(file, out, reason)) < 0)
+		goto free_nats;
+	if ((rc = read_tls(file, &out->nats.tls, reason)) == 0)
 		return 0;
+free_nats:
 	settings_free(nats_rows, &out->nats);
 free_settings:
 	settings_free(registrar_rows, &out->settings);
@@ -154,6 +212,7 @@ int registrar_config_read(const char *path, struct registrar_config *out, struct
 
 void registrar_config_free(struct registrar_config *config)
 {
+	free_tls(&config->nats.tls);
 	settings_free(nats_rows, &config->nats);
 	settings_free(registrar_rows, &config->settings);
 	instance_free(&config->instance);

@@ -9,11 +9,32 @@
 
 enum sharding { SHARDING_ALL, SHARDING_SHARED_AND_SEGMENTS, SHARDING_SEGMENTS };
 
+enum union_mode { UNION_FULL, UNION_STANDBY };
+
+/* TLS is enforced as soon as one of these is given, or by a tls:// URL. */
+struct nats_tls_settings {
+	char *ca, *certificate, *key; /* files */
+	char *server_name;            /* "": the host of the URL */
+	char *ca_pem, *certificate_pem, *key_pem;     /* what they held at start; NULL: no file */
+};
+
 struct nats_settings {
 	struct texts servers;
 	char *user, *password;
 	uint64_t ping_interval_ms, connect_timeout_ms, pending_limit;
+	uint64_t probe_interval_ms, probe_misses;
+	uint64_t source_quiet_ms, source_degraded_ms, down_after_ms;
+	uint64_t slow_lag_ms, slow_pending_percent;
+	uint64_t start_interval_ms, start_jitter_ms;
+	int union_mode;               /* enum union_mode */
+	struct nats_tls_settings tls;
 };
+
+/* True if every connection must be encrypted. */
+static inline bool nats_requires_tls(const struct nats_settings *settings)
+{
+	return *settings->tls.ca || *settings->tls.certificate;
+}
 
 struct registrar_settings {
 	uint64_t minimum_register_interval_ms, droplet_stale_threshold_ms, prune_interval_ms;

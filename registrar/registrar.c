@@ -12,18 +12,18 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "registrar/bus.h"
 #include "registrar/digest.h"
-#include "registrar/greeting.h"
+#include "registrar/feed.h"
 #include "registrar/prune.h"
 #include "registrar/readiness.h"
 #include "registrar/registry.h"
 #include "registrar/snapshot.h"
-#include "registrar/sources.h"
 #include "shm/counters.h"
 #include "shm/route_table.h"
 
-#define BATCH 2048                    /* messages between two looks at the clock */
+#define BATCH 64                      /* messages between two looks at the clock */
+#define TURN_MS 10                    /* of registrations, before anything else is looked at */
+#define EVENTS 2048
 
 struct registrar {
 	const struct registrar_config *config;
@@ -32,17 +32,15 @@ struct registrar {
 	struct board *board;
 	struct route_writer *writer;
 	struct registry *registry;
-	struct sources sources;
+	struct feed feed;
 	struct trust trust;
 	struct prune prune;
 	struct digest *digest;
 	struct snapshot *snapshot;    /* NULL: off */
 	struct readiness readiness;
-	struct bus *bus;
 	uint64_t *counters;
-	uint64_t next_tick_ms, dropped, reconnects;
+	uint64_t next_tick_ms;
 	int signals;
-	char greeting[GREETING_SIZE];
 };
 
 static void publish_readiness(const struct registrar *r)
@@ -63,6 +61,16 @@ static void load_snapshot(struct registrar *r, uint64_t endpoints)
 		       board_fact(r->board, FACT_CONVERGED_MS),
 		       board_fact(r->board, FACT_FEED_LOST_MS), now);
 	publish_readiness(r);
+}
+
+/* For the sentence about a server that others do not hear. */
+static uint64_t count_only_via(void *context, unsigned source)
+{
+	struct registrar *r = context;
+	struct seen_census census;
+
+	trust_census(&r->trust, table_tick(r->table, clock_ms()), &census);
+	return census.only_via[source];
 }
 
 static int attach(struct registrar *r, struct reason *reason)
@@ -87,8 +95,10 @@ static int attach(struct registrar *r, struct reason *reason)
 		 (unsigned long long)recovery.routes, (unsigned long long)recovery.endpoints,
 		 (unsigned long long)recovery.damaged, (unsigned long long)recovery.took_ms);
 	r->counters = counters_row(r->board, SLOT_REGISTRAR);
-	sources_init(&r->sources, 1);
-	trust_init(&r->trust, &r->config->settings, &r->sources, r->board);
+	r->feed = (struct feed){ .config = r->config, .board = r->board, .counters = r->counters,
+				 .is_patient = recovery.routes > 0,
+				 .count_only_via = count_only_via, .context = r };
+	trust_init(&r->trust, &r->config->settings, &r->feed.sources, r->board);
 	load_snapshot(r, recovery.endpoints);
 	if ((rc = process_drop_privileges(&r->process, reason)) < 0)
 		return rc;
@@ -96,58 +106,51 @@ static int attach(struct registrar *r, struct reason *reason)
 	prune_init(&r->prune, &r->trust, r->writer, r->counters);
 	r->digest = digest_create(&r->config->settings, r->config->instance.name, r->board,
 				  route_writer_digest(r->writer));
-	greeting_make(&r->config->settings, r->greeting);
-	return bus_open(&r->config->nats, r->greeting, &r->bus, reason);
+	return feed_open(&r->feed, reason);
 }
 
 static void handle(struct registrar *r, const struct bus_message *message, uint32_t tick)
 {
-	if (message->subject == BUS_REGISTER) {
+	if (message->subject == BUS_REGISTER)
 		registry_register(r->registry, message->source, message->payload, tick);
-	} else if (message->subject == BUS_UNREGISTER) {
+	else
 		registry_unregister(r->registry, message->source, message->payload, tick);
-	} else if (message->subject == BUS_DIGEST) {
-		digest_receive(r->digest, message->payload, clock_ms());
-	} else {
-		bus_greet(r->bus, message->reply);
-		counter_add(r->counters, COUNTER_greetings_answered, 1);
-	}
 }
 
-/* So that the history can say who brought a change. */
-static void name_sources(struct registrar *r)
+/* Greets and probes are answered on the way. */
+static void take_urgent(struct registrar *r, uint64_t now)
 {
-	char name[HISTORY_SERVER_NAME];
+	const struct bus_message *message;
 
-	for (unsigned i = 0; i < r->sources.count; i++) {
-		bus_source_name(r->bus, i, name, sizeof(name));
-		history_name_source(route_writer_history(r->writer), i, str_of(name));
-	}
+	while ((message = feed_take_urgent(&r->feed, now)))
+		if (message->subject == BUS_DIGEST)
+			digest_receive(r->digest, message->payload, now);
 }
 
-/* True if there may be more. */
+/* What is urgent first.  True if there may be more registrations. */
 static bool take_messages(struct registrar *r)
 {
-	uint32_t tick = table_tick(r->table, clock_ms());
-	struct bus_message *message;
-	unsigned taken;
+	uint64_t began = clock_ms(), now = began;
+	const struct bus_message *message = NULL;
 
-	bus_acknowledge(r->bus);
-	name_sources(r);
+	take_urgent(r, now);
 	log_hold();
-	for (taken = 0; taken < BATCH && (message = bus_next(r->bus)); taken++) {
-		handle(r, message, tick);
-		bus_free(r->bus, message);
-	}
+	do {
+		uint32_t tick = table_tick(r->table, now);
+
+		for (unsigned i = 0; i < BATCH && (message = feed_next(&r->feed)); i++)
+			handle(r, message, tick);
+		now = clock_ms();
+	} while (message && now - began < TURN_MS);
 	log_release();
-	return taken == BATCH;
+	return message != NULL;
 }
 
 static void take_events(struct registrar *r)
 {
 	struct endpoint_event event;
 
-	for (unsigned i = 0; i < BATCH; i++) {
+	for (unsigned i = 0; i < EVENTS; i++) {
 		struct pollfd ready = { .fd = PROCESS_FD_EVENTS, .events = POLLIN };
 
 		if (poll(&ready, 1, 0) <= 0 || !(ready.revents & POLLIN) ||
@@ -157,34 +160,18 @@ static void take_events(struct registrar *r)
 	}
 }
 
-static void publish_facts(struct registrar *r, uint64_t now)
-{
-	uint64_t dropped = bus_dropped(r->bus), reconnects = bus_reconnects(r->bus);
-
-	if (dropped != r->dropped) {
-		log_error("feed-gap", "messages=%llu", (unsigned long long)(dropped - r->dropped));
-		source_note_gap(&r->sources, 0, table_tick(r->table, now));
-	}
-	counter_add(r->counters, COUNTER_registry_message_dropped, dropped - r->dropped);
-	counter_add(r->counters, COUNTER_nats_reconnects, reconnects - r->reconnects);
-	r->dropped = dropped;
-	r->reconnects = reconnects;
-	board_set_fact(r->board, FACT_NATS_CONNECTED, bus_is_connected(r->bus));
-	board_set_fact(r->board, FACT_NATS_CONFIGURED, r->config->nats.servers.count);
-	board_slot_beat(r->board, SLOT_REGISTRAR, now);
-}
-
 static void publish_digest(struct registrar *r, uint64_t now)
 {
 	unsigned char message[DIGEST_MESSAGE_BYTES];
 
 	if (digest_tick(r->digest, now, message))
-		bus_publish(r->bus, DIGEST_SUBJECT, (struct str){ (char *)message, sizeof(message) });
+		bus_publish(r->feed.bus, BUS_ALL, DIGEST_SUBJECT,
+			    (struct str){ (char *)message, sizeof(message) });
 }
 
 static void tick_readiness(struct registrar *r, uint64_t now, uint32_t tick)
 {
-	bool is_trusted = sources_any_trusted(&r->sources);
+	bool is_trusted = sources_any_hear(&r->feed.sources);
 	bool had_converged = r->readiness.converged_ms != 0;
 	struct table_usage usage;
 
@@ -197,6 +184,17 @@ static void tick_readiness(struct registrar *r, uint64_t now, uint32_t tick)
 	snapshot_tick(r->snapshot, now, tick, is_trusted && r->readiness.converged_ms);
 }
 
+/* So that the history can say who brought a change. */
+static void name_sources(struct registrar *r)
+{
+	struct bus_source source;
+
+	for (unsigned i = 0; i < r->feed.sources.count; i++) {
+		bus_source(r->feed.bus, i, &source);
+		history_name_source(route_writer_history(r->writer), i, str_of(source.name));
+	}
+}
+
 static void on_tick(struct registrar *r)
 {
 	uint64_t now = clock_ms();
@@ -205,12 +203,13 @@ static void on_tick(struct registrar *r)
 	if (now < r->next_tick_ms)
 		return;
 	r->next_tick_ms = now + TICK_MS;
-	source_note_connected(&r->sources, 0, bus_is_connected(r->bus), tick);
+	feed_tick(&r->feed, now, tick);
+	name_sources(r);
 	prune_tick(&r->prune, tick);
 	route_writer_tick(r->writer, now);
 	publish_digest(r, now);
 	tick_readiness(r, now, tick);
-	publish_facts(r, now);
+	board_slot_beat(r->board, SLOT_REGISTRAR, now);
 }
 
 static bool master_is_gone(const struct registrar *r)
@@ -238,7 +237,7 @@ static bool take_signals(struct registrar *r)
 static void loop(struct registrar *r)
 {
 	struct pollfd fds[] = {
-		{ .fd = bus_fd(r->bus), .events = POLLIN },
+		{ .fd = bus_fd(r->feed.bus), .events = POLLIN },
 		{ .fd = PROCESS_FD_STATUS, .events = POLLIN },
 		{ .fd = r->signals, .events = POLLIN },
 		{ .fd = process_has_fd(PROCESS_FD_EVENTS) ? PROCESS_FD_EVENTS : -1,
@@ -252,6 +251,7 @@ static void loop(struct registrar *r)
 			return;
 		if ((fds[2].revents && take_signals(r)) || (fds[1].revents && master_is_gone(r)))
 			return;
+		bus_acknowledge(r->feed.bus);
 		more = take_messages(r);
 		if (fds[3].revents & POLLIN)
 			take_events(r);
@@ -279,7 +279,7 @@ int registrar_run(const struct registrar_config *config, struct reason *reason)
 	process_notify(&r.process, PROCESS_READY);
 	loop(&r);
 	log_at(LOG_LEVEL_INFO, "subscriber", "exited", LOG_NO_DATA);
-	bus_close(r.bus);
+	feed_close(&r.feed);
 	snapshot_close(r.snapshot);
 	registry_destroy(r.registry);
 	digest_destroy(r.digest);

@@ -192,6 +192,7 @@ const char *fact_name(enum fact fact)
 		[FACT_SNAPSHOT_WALL_MS]     = "snapshot_wall_ms",
 		[FACT_ENDPOINTS_HELD]       = "endpoints_held",
 		[FACT_REGISTRY_COPIES_RATIO] = "registry_copies_ratio",
+		[FACT_NATS_ISLANDS]         = "nats_islands",
 	};
 
 	return (unsigned)fact < FACT_COUNT ? names[fact] : "unknown";

@@ -87,6 +87,7 @@ enum fact {
 	FACT_ENDPOINTS_HELD,          /* silent, and served for want of evidence; registrar */
 	FACT_REGISTRY_COPIES_RATIO,   /* servers that bring an endpoint's heartbeat, on average,
 	                                 times 100; registrar */
+	FACT_NATS_ISLANDS,            /* groups of servers that hear one another; registrar */
 	FACT_COUNT,
 };
 enum health { HEALTH_INITIALIZING, HEALTH_HEALTHY, HEALTH_DEGRADED };

@@ -9,11 +9,12 @@
 #define SHM_BOARD_LAYOUT_H
 
 #include "board.h"
+#include "board_sources.h"
 #include "counters.h"
 #include "log_ring.h"
 
 #define BOARD_MAGIC  0x6472616f62657957u      /* "Wyeboard" */
-#define BOARD_LAYOUT 6u
+#define BOARD_LAYOUT 7u
 #define BOARD_PAGE   4096u
 #define BOARD_SLOTS_MAX 1024u
 #define BOARD_LINE   128u
@@ -27,7 +28,10 @@ struct board_head {
 	uint64_t unused_line[6];
 	uint64_t rows_used;           /* registrar: rows at and above were never handed out */
 	uint64_t facts[FACT_COUNT];
+	uint64_t sources;             /* how many of what follows are filled in */
+	struct board_source source[BOARD_SOURCES_MAX];
 };
+_Static_assert(sizeof(struct board_head) <= BOARD_PAGE, "the head is a page");
 _Static_assert(offsetof(struct board_head, rows_used) == 128, "board head");
 
 struct board_slot {

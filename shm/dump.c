@@ -13,6 +13,7 @@
 enum view {
 	VIEW_SUMMARY, VIEW_ROUTES, VIEW_TABLE, VIEW_PROCESSES, VIEW_COUNTERS, VIEW_EXPLAIN, VIEW_CHECK,
 	VIEW_WATCH, VIEW_HISTORY, VIEW_DIGEST, VIEW_DIGEST_DIFF, VIEW_BUCKET,
+	VIEW_SOURCES,
 };
 
 struct options {
@@ -34,6 +35,7 @@ static const char usage[] =
 	"  --table              all endpoints: last seen, in flight, failed, row\n"
 	"  --processes          master, registrar, workers, tools; with --json as JSON\n"
 	"  --counters           counters and facts; with --json as JSON\n"
+	"  --sources            NATS servers and which hears which; with --json as JSON\n"
 	"  --explain URL        where a request for URL would go, and why\n"
 	"  --history HOST       the last changes of HOST, its paths and the wildcards that\n"
 	"                       could serve it: what, when, which NATS server, why\n"
@@ -59,6 +61,7 @@ static const struct option long_options[] = {
 	{ "table",     no_argument,       NULL, OPTION_VIEW + VIEW_TABLE },
 	{ "processes", no_argument,       NULL, OPTION_VIEW + VIEW_PROCESSES },
 	{ "counters",  no_argument,       NULL, OPTION_VIEW + VIEW_COUNTERS },
+	{ "sources",   no_argument,       NULL, OPTION_VIEW + VIEW_SOURCES },
 	{ "explain",   required_argument, NULL, OPTION_VIEW + VIEW_EXPLAIN },
 	{ "history",   required_argument, NULL, OPTION_VIEW + VIEW_HISTORY },
 	{ "digest",    no_argument,       NULL, OPTION_VIEW + VIEW_DIGEST },
@@ -148,8 +151,9 @@ static bool parse_options(int argc, char **argv, struct options *options)
 		return complain("superfluous argument");
 	if (options->as_json && options->view != VIEW_PROCESSES && options->view != VIEW_COUNTERS &&
 	    options->view != VIEW_ROUTES && options->view != VIEW_HISTORY &&
-	    options->view != VIEW_DIGEST)
-		return complain("--json goes with --processes, --counters, --history and --digest");
+	    options->view != VIEW_DIGEST && options->view != VIEW_SOURCES)
+		return complain("--json goes with --processes, --counters, --sources, --history and "
+				"--digest");
 	return true;
 }
 
@@ -164,6 +168,8 @@ static int show(const struct dump *dump, const struct options *options)
 		return dump_processes(dump);
 	case VIEW_COUNTERS:
 		return dump_counters(dump);
+	case VIEW_SOURCES:
+		return dump_sources(dump);
 	case VIEW_EXPLAIN:
 		return dump_explain(dump, options->argument);
 	case VIEW_CHECK:

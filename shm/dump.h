@@ -79,6 +79,7 @@ int dump_history(const struct dump *dump, const char *host);
 int dump_digest(const struct dump *dump);
 int dump_digest_diff(const struct dump *dump, const char *other);
 int dump_bucket(const struct dump *dump, const char *bucket);
+int dump_sources(const struct dump *dump);
 int dump_summary(const struct dump *dump);
 int dump_check(const struct dump *dump);
 

@@ -188,7 +188,7 @@ int dump_summary(const struct dump *dump)
 		" bad gateways, %" PRIu64 " connections open\n", counter_sum(board, COUNTER_requests),
 		counter_sum(board, COUNTER_attempts), counter_sum(board, COUNTER_retries),
 		counter_sum(board, COUNTER_bad_gateways), counter_sum(board, COUNTER_connections_open));
-	fputs("more        --table --routes --processes --counters --explain URL --history HOST --digest"
-	      " --check --watch\n", dump->out);
+	fputs("more        --table --routes --processes --counters --sources --explain URL"
+	      " --history HOST --digest --check --watch\n", dump->out);
 	return DUMP_OK;
 }

@@ -26,7 +26,7 @@ WORKER_LISTS = {"worker/failure.h", "worker/metrics.h"}
 
 # Headers that may appear in the named files only.
 RESTRICTED = {
-    r"nats(/.*)?\.h": re.compile(r"registrar/bus\.c"),
+    r"nats(/.*)?\.h": re.compile(r"registrar/(bus|inbox|session|nats_tls)\.[ch]"),
     r"jansson\.h": re.compile(r"registrar/.*"),
     r"zlib\.h": re.compile(r"registrar/snapshot_format\.c"),
     r"lz4\.h": re.compile(r"shm/tags\.c"),

@@ -2,7 +2,9 @@
 import json
 import os
 import queue
+import re
 import shutil
+import signal
 import socket
 import tempfile
 import threading
@@ -14,17 +16,26 @@ from .waiting import end_process, free_port, is_listening, spawn, wait_until
 class BusClient:
     """One connection to a NATS server.  `subscribe` returns a queue of (subject, reply, payload)."""
 
-    def __init__(self, port):
+    def __init__(self, port, tls=None):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.info = json.loads(self._read_info())
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="nats.example")
         self.stream = self.socket.makefile("rb")
-        self.info = json.loads(self.stream.readline()[len(b"INFO "):])
         self.subscriptions, self.pongs = {}, queue.Queue()
         self.lock = threading.Lock()
         self.socket.settimeout(None)
         self._send(b'CONNECT {"verbose":false,"pedantic":false,"lang":"test","version":"1","protocol":1}\r\n')
         threading.Thread(target=self._read, daemon=True).start()
         self.flush()
+
+    def _read_info(self):
+        """Byte by byte: what follows may be a handshake."""
+        line = b""
+        while not line.endswith(b"\n"):
+            line += self.socket.recv(1)
+        return line[len(b"INFO "):]
 
     def _send(self, data):
         with self.lock:
@@ -84,8 +95,10 @@ class BusClient:
 class Bus:
     """nats-server with a memory of nothing: stop() and start() lose all subscriptions, as a restart does."""
 
-    def __init__(self, port=None):
-        self.port = port or free_port()
+    def __init__(self, port=None, options=(), tls=None):
+        """`options`: further ones of nats-server's command line; `tls`: an ssl.SSLContext for our own client."""
+        self.tls = tls
+        self.port, self.options = port or free_port(), list(options)
         self.monitor_port = free_port()
         self.folder = tempfile.mkdtemp(prefix="wye-bus-")
         self.server = self.connection = None
@@ -98,7 +111,7 @@ class Bus:
     def start(self):
         server = shutil.which("nats-server") or "/usr/sbin/nats-server"
         self.server = spawn([server, "-a", "127.0.0.1", "-p", str(self.port), "-m", str(self.monitor_port),
-                             "-l", os.path.join(self.folder, "nats.log")])
+                             "-l", os.path.join(self.folder, "nats.log"), *self.options])
         wait_until(lambda: is_listening(self.port) and is_listening(self.monitor_port), "nats-server listens")
 
     def stop(self):
@@ -109,6 +122,10 @@ class Bus:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def freeze(self, is_frozen=True):
+        """The process stands still and keeps its connections, as an overloaded machine does."""
+        os.kill(self.server.pid, signal.SIGSTOP if is_frozen else signal.SIGCONT)
+
     def _forget_connection(self):
         if self.connection:
             self.connection.close()
@@ -118,7 +135,7 @@ class Bus:
     def client(self):
         """The bus's own connection, made when first needed and anew after a restart."""
         if not self.connection:
-            self.connection = BusClient(self.port)
+            self.connection = BusClient(self.port, self.tls)
         return self.connection
 
     def publish(self, subject, payload=b"", reply=""):
@@ -131,10 +148,11 @@ class Bus:
         return self.client.request(subject, payload, timeout_s)
 
     def is_subscribed(self, subject):
-        """True if anybody but this bus's own client listens to exactly this subject."""
+        """True if anybody listens to exactly this subject, or to its siblings too."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.monitor_port}/connz?subs=1", timeout=5) as answer:
             connections = json.load(answer)["connections"]
-        return any(subject in connection.get("subscriptions_list", []) for connection in connections)
+        wanted = {subject, re.sub(r"\.[^.]*$", ".*", subject)}
+        return any(wanted & set(connection.get("subscriptions_list", [])) for connection in connections)
 
     @staticmethod
     def message(uri, backend, fields):

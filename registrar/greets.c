@@ -1,0 +1,21 @@
+/*
+ * registrar/greets.c - a small memory of answered requests.
+ */
+#include "registrar/greets.h"
+
+bool greets_is_new(struct greets *greets, struct str reply, unsigned source, uint64_t now_ms)
+{
+	uint64_t hash = hash_str(&greets->key, reply);
+	uint32_t bit = UINT32_C(1) << source;
+	unsigned i = hash % GREETS_REMEMBERED;
+
+	if (greets->of[i].hash == hash && now_ms - greets->of[i].at_ms < GREETS_WINDOW_MS &&
+	    !(greets->of[i].sources & bit)) {
+		greets->of[i].sources |= bit;
+		return false;
+	}
+	greets->of[i].hash = hash;
+	greets->of[i].at_ms = now_ms;
+	greets->of[i].sources = bit;
+	return true;
+}

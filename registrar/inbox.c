@@ -1,0 +1,63 @@
+/*
+ * registrar/inbox.c - batches of messages from thread to thread.
+ */
+#include "registrar/inbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+int inbox_init(struct inbox *inbox)
+{
+	cds_wfcq_init(&inbox->urgent.head, &inbox->urgent.tail);
+	cds_wfcq_init(&inbox->feed.head, &inbox->feed.tail);
+	inbox->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return inbox->event < 0 ? -errno : 0;
+}
+
+static void empty(struct inbox_queue *queue)
+{
+	struct batch *batch;
+
+	while ((batch = inbox_take(queue)))
+		batch_free(batch);
+	cds_wfcq_destroy(&queue->head, &queue->tail);
+}
+
+void inbox_fini(struct inbox *inbox)
+{
+	empty(&inbox->urgent);
+	empty(&inbox->feed);
+	close(inbox->event);
+}
+
+void inbox_ring(struct inbox *inbox)
+{
+	if (eventfd_write(inbox->event, 1) < 0)
+		return;               /* the counter is full: awake already */
+}
+
+/* The consumer empties both queues before it sleeps, so one ring is enough. */
+void inbox_put(struct inbox *inbox, struct inbox_queue *queue, struct batch *batch)
+{
+	cds_wfcq_node_init(&batch->node);
+	if (!cds_wfcq_enqueue(&queue->head, &queue->tail, &batch->node))
+		inbox_ring(inbox);
+}
+
+struct batch *inbox_take(struct inbox_queue *queue)
+{
+	struct cds_wfcq_node *node = __cds_wfcq_dequeue_blocking(&queue->head, &queue->tail);
+
+	return node ? caa_container_of(node, struct batch, node) : NULL;
+}
+
+void batch_free(struct batch *batch)
+{
+	if (batch->pending_bytes)
+		atomic_fetch_sub_explicit(batch->pending_bytes, batch->bytes, memory_order_relaxed);
+	for (unsigned i = 0; i < batch->count; i++)
+		natsMsg_Destroy(batch->items[i]);
+	free(batch);
+}
