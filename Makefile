@@ -126,7 +126,7 @@ $(BUILD)/%.o: %.c Makefile
 BUILD_PACKAGES := gcc make pkg-config libssl-dev liburcu-dev libnats-dev libconfig-dev libjansson-dev \
                   libc-ares-dev libnghttp2-dev liblz4-dev zlib1g-dev
 RUN_PACKAGES   := nats-server python3 curl
-TEST_PACKAGES  := libcmocka-dev python3-pytest nodejs strace
+TEST_PACKAGES  := libcmocka-dev python3-pytest python3-pytest-xdist nodejs strace
 LINT_PACKAGES  := cppcheck
 FUZZ_PACKAGES  := clang libclang-rt-14-dev
 BENCH_PACKAGES := nginx-light haproxy h2o wrk nghttp2-client

@@ -7,14 +7,15 @@
 #define GROWTH_DIVISOR 100
 
 void readiness_init(struct readiness *r, uint64_t interval_ms, uint64_t entries,
-		    uint64_t converged_ms, uint64_t lost_ms, uint64_t now_ms)
+		    const struct readiness_legacy *legacy, uint64_t now_ms)
 {
-	*r = (struct readiness){ .interval_ms = interval_ms, .converged_ms = converged_ms };
-	if (entries && !converged_ms)
+	uint64_t lost_ms = legacy->was_there ? legacy->lost_ms : FEED_LOST_EVER;
+
+	*r = (struct readiness){ .interval_ms = interval_ms, .converged_ms = legacy->converged_ms };
+	if (entries && !r->converged_ms)
 		r->converged_ms = now_ms;
-	r->lost_ms = lost_ms ? lost_ms : r->converged_ms ? now_ms : FEED_LOST_EVER;
-	if (r->lost_ms == FEED_LOST_EVER && r->converged_ms)
-		r->lost_ms = now_ms;
+	/* Until we hear somebody ourselves it is lost, since now if it was not before. */
+	r->lost_ms = !lost_ms || (lost_ms == FEED_LOST_EVER && r->converged_ms) ? now_ms : lost_ms;
 }
 
 static void begin_window(struct readiness *r, uint64_t entries, uint64_t now_ms)

@@ -26,10 +26,15 @@ struct readiness {
 	uint64_t lost_ms;             /* 0: a server is trusted */
 };
 
-/* `entries`: the table at the start.  `converged_ms` and `lost_ms`: what the board says
- * since the registrar before us; 0 if there was none. */
+/* What the registrar before us left on the board; zeroes if there was none. */
+struct readiness_legacy {
+	uint64_t converged_ms, lost_ms;
+	bool was_there;
+};
+
+/* `entries`: the table at the start. */
 void readiness_init(struct readiness *readiness, uint64_t interval_ms, uint64_t entries,
-		    uint64_t converged_ms, uint64_t lost_ms, uint64_t now_ms);
+		    const struct readiness_legacy *legacy, uint64_t now_ms);
 
 /* Each 100 ms. */
 void readiness_tick(struct readiness *readiness, bool is_trusted, uint64_t entries,

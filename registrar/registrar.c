@@ -52,14 +52,18 @@ static void publish_readiness(const struct registrar *r)
 /* A table that is there wins over the file. */
 static void load_snapshot(struct registrar *r, uint64_t endpoints)
 {
+	const struct readiness_legacy legacy = {
+		.converged_ms = board_fact(r->board, FACT_CONVERGED_MS),
+		.lost_ms = board_fact(r->board, FACT_FEED_LOST_MS),
+		.was_there = board_fact(r->board, FACT_NATS_CONFIGURED) > 0,
+	};
 	uint64_t now = clock_ms();
 
 	r->snapshot = snapshot_open(r->config, r->writer, r->board, r->counters);
 	if (!endpoints && r->snapshot)
 		endpoints = snapshot_load(r->snapshot, table_tick(r->table, now));
 	readiness_init(&r->readiness, r->config->settings.minimum_register_interval_ms, endpoints,
-		       board_fact(r->board, FACT_CONVERGED_MS),
-		       board_fact(r->board, FACT_FEED_LOST_MS), now);
+		       &legacy, now);
 	publish_readiness(r);
 }
 

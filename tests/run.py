@@ -14,6 +14,7 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DEFAULT_KINDS = ["unit", "fuzz", "integration"]
+PYTEST_PROCESSES = os.environ.get("WYE_TEST_PROCESSES", str(min(2 * (os.cpu_count() or 1), 8)))
 ENVIRONMENT = dict(os.environ, ASAN_OPTIONS="abort_on_error=1:detect_leaks=1",
                    UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
                    TSAN_OPTIONS="halt_on_error=1:suppressions=" + str(ROOT / "tests/tsan.supp"))
@@ -69,8 +70,10 @@ def run_fuzz(build, tally):
 
 
 def run_pytest(build, tally, name, *selection):
+    """Most of what these tests do is wait: several files run at once."""
     with tempfile.NamedTemporaryFile(suffix=".xml") as report:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=10",
+                   "-n", PYTEST_PROCESSES, "--dist", "loadfile",
                    f"--junitxml={report.name}", *selection]
         code = subprocess.run(command, cwd=ROOT, env=dict(ENVIRONMENT, WYE_BUILD=str(build))).returncode
         passed = failed = 0

@@ -375,7 +375,7 @@ def test_a_server_that_stalls_stops_neither_requests_nor_the_file(make_log, make
     assert ask_quickly(router, count, "/stalled") < 1
     wait_until(lambda: router.table.counter(DROPPED) > 0, "lines were dropped")
     said = [line["data"] for line in router.log_lines("access-log-dropped")]
-    assert said and all(data["sink"] == "syslog" for data in said) and len(said) < 30
+    assert any(data["sink"] == "syslog" for data in said) and len(said) < 30
     wait_until(lambda: len(router.access_lines("/stalled")) + router.table.counter("access_log_dropped") == count,
                "the file has its lines")
     receiver.is_reading.set()

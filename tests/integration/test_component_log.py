@@ -69,7 +69,7 @@ def test_an_endpoint_that_was_never_reached_says_so(make_router, make_backend, t
 
 
 def test_an_endpoint_that_is_avoided_or_removed_is_named_by_the_registry(make_router, make_backend):
-    router = make_router()
+    router = make_router(registrar={"minimum_register_interval": "1s", "prune_interval": "500ms"})
     plain, secure = make_backend(), [make_backend() for _ in range(2)]
     router.register("plain.example", plain, tags=TAGS, availability_zone="z1")
     for backend in secure:

@@ -89,7 +89,8 @@ ROWS = {
 }
 # No test can bring these about: the first needs HTTP/2, the second a race of two processes within a microsecond.
 OF_STICKY = {"UH:no_endpoint_left", "DPE:bad_app_instance", "DPE:bad_process_instance", "NR:no_instance"}
-NOT_HERE = {"UR:stream_refused", *OF_STICKY}            # HTTP/2; test_sticky.py
+# HTTP/2; test_persistence.py; test_sticky.py
+NOT_HERE = {"UR:stream_refused", "NR:registry_untrusted", *OF_STICKY}
 LEVELS = {FAILED: 3, CANCELLED: 3, "backend-too-many-response-headers": 3, "status": 1}
 
 

@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+import secrets
 from harness import backend as answers
 from harness.client import Disconnected
 from harness.waiting import wait_until
@@ -224,7 +225,7 @@ def test_a_full_table_refuses_new_routes_says_so_and_goes_on_serving(make_router
     backend = make_backend()
     router.register(HOST, backend)
     for number in range(20000):
-        tags = {f"tag{i}": f"{number:0200}" for i in range(10)}
+        tags = {f"tag{i}": secrets.token_hex(100) for i in range(10)}         # they do not pack well
         router.bus.register(f"app-{number}.example", backend, tags=tags)
         if number % 500 == 0 and router.table.counter("table_full_refusals"):
             break

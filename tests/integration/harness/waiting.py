@@ -31,10 +31,22 @@ def wait_until(condition, what, timeout_s=None, interval_s=0.02):
 _handed_out = set()
 
 
+PORTS = range(10000, 32000)            # below those that the kernel hands to clients
+SHARES = 8
+
+
+def own_ports():
+    """Test processes that run at once draw from shares of their own."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % SHARES
+    share = len(PORTS) // SHARES
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    return PORTS if alone else PORTS[number * share:(number + 1) * share]
+
+
 def free_port():
-    """A port that nobody listens on or was given before, below the range that the kernel hands to clients."""
+    """A port that nobody listens on or was given before."""
     for _ in range(200):
-        port = random.SystemRandom().randrange(10000, 32000)
+        port = random.SystemRandom().choice(own_ports())
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

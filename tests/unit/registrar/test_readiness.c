@@ -18,7 +18,7 @@ static struct readiness begin(uint64_t entries)
 {
 	struct readiness r;
 
-	readiness_init(&r, INTERVAL_MS, entries, 0, 0, START_MS);
+	readiness_init(&r, INTERVAL_MS, entries, &(struct readiness_legacy){ 0 }, START_MS);
 	return r;
 }
 
@@ -101,15 +101,18 @@ static void a_break_in_trust_begins_the_window_anew(void **state)
 
 static void the_next_registrar_goes_on_where_the_last_one_was(void **state)
 {
+	const struct readiness_legacy never = { 0, FEED_LOST_EVER, true };
 	struct readiness r;
 
 	(void)state;
-	readiness_init(&r, INTERVAL_MS, 5, 500, 700, START_MS);
+	readiness_init(&r, INTERVAL_MS, 5, &(struct readiness_legacy){ 500, 700, true }, START_MS);
 	assert_int_equal(r.converged_ms, 500);
 	assert_int_equal(r.lost_ms, 700);
-	readiness_init(&r, INTERVAL_MS, 0, 0, FEED_LOST_EVER, START_MS);
+	readiness_init(&r, INTERVAL_MS, 0, &never, START_MS);
 	assert_int_equal(r.lost_ms, FEED_LOST_EVER);
-	readiness_init(&r, INTERVAL_MS, 5, 0, FEED_LOST_EVER, START_MS);
+	readiness_init(&r, INTERVAL_MS, 0, &(struct readiness_legacy){ 0, 0, true }, START_MS);
+	assert_int_equal(r.lost_ms, START_MS);        /* all was well until now */
+	readiness_init(&r, INTERVAL_MS, 5, &never, START_MS);
 	assert_int_equal(r.lost_ms, START_MS);        /* there is a table from before now */
 }
 
