@@ -189,6 +189,8 @@ static enum step reject_unknown(struct exchange *x)
  * there for the first: the one that it had to be is gone. */
 static enum step exhausted(struct exchange *x)
 {
+	if (!x->app_began_ns)
+		steps_forward(x);     /* as Gorouter, which looks for one last of all */
 	if (!x->attempts)
 		log_error("select-endpoint-failed", "host=%.*s error=%s",
 			  STR_ARG(x->request.authority), "No endpoints available");
@@ -234,8 +236,10 @@ static enum step x_pick(struct exchange *x)
 	x->attempts++;
 	counter_add(x->proxy->counters, COUNTER_attempts, 1);
 	x->attempt = (struct attempt){ .stream = NULL, .wants_fresh = x->wants_fresh };
-	if (!x->app_began_ns)
+	if (!x->app_began_ns) {
 		x->app_began_ns = clock_ns();
+		steps_forward(x);
+	}
 	attempt_log_begin(x);
 	steps_attempt(x);
 	x->state = X_CONNECT;

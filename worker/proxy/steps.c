@@ -164,7 +164,6 @@ static const struct {
 	{ "mirror-pragma",           mirror_request_pragma },
 	{ "forward-client-cert",     step_forward_client_cert },
 	{ "strip-hop-by-hop",        step_strip_hop_by_hop },
-	{ "set-forwarded",           step_set_forwarded },
 	{ "want-sticky",             step_want_sticky },
 	{ "frame-empty-body",        frame_empty_body },
 };

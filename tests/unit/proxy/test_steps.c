@@ -33,6 +33,7 @@ static void an_ordinary_request_goes_on_with_these_fields(void **state)
 	assert_true(admit(t, REQUEST("A: 1\r\nConnection: close\r\nX-Forwarded-For: 1.1.1.1\r\n")));
 	t->x->request_id[0] = '\0';
 	http_head_set(&t->x->request, STR("X-Vcap-Request-Id"), STR("ID"));
+	steps_forward(t->x);
 	fields_assert(&t->x->request,
 		      "A: 1\n"
 		      "X-Forwarded-For: 1.1.1.1, " EXCHANGE_PEER_IP "\n"
