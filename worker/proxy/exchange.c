@@ -70,17 +70,22 @@ static void set_deadline(struct exchange *x, enum timeout timeout)
 	task_set_deadline(x->proxy->loop, &x->task, at);
 }
 
+static void begin_try_time(struct exchange *x)
+{
+	uint64_t try_ms = x->proxy->settings->retry.per_try_timeout_ms;
+
+	x->try_ends_ms = try_ms ? loop_now_ms(x->proxy->loop) + try_ms : 0;
+}
+
 /* Every attempt has its own time. */
 static void begin_attempt_time(struct exchange *x)
 {
 	const struct proxy_settings *settings = x->proxy->settings;
-	uint64_t now_ms = loop_now_ms(x->proxy->loop);
-	uint64_t try_ms = settings->retry.per_try_timeout_ms;
 
 	x->timed_state = X_STATES;
-	x->try_ends_ms = try_ms ? now_ms + try_ms : 0;
+	begin_try_time(x);
 	x->attempt_ends_ms = settings->endpoint_timeout_ms ?
-			     now_ms + settings->endpoint_timeout_ms : 0;
+			     loop_now_ms(x->proxy->loop) + settings->endpoint_timeout_ms : 0;
 }
 
 static struct str refusal_words(struct exchange *x)
@@ -353,6 +358,7 @@ static enum step x_await_head(struct exchange *x)
 		return retry_or_fail(x, failure);
 	if (x->upload.has_moved) {
 		x->expects_continue = false;  /* it did not wait */
+		begin_try_time(x);
 		set_deadline(x, TIMEOUT_RESPONSE);
 	}
 	x->upload.has_moved = false;
@@ -526,6 +532,12 @@ static bool waits_for_client(const struct exchange *x)
 	       !x->upload.is_stopped && stream_ready(x->attempt.stream) & STREAM_ROOM;
 }
 
+static bool is_try_over(const struct exchange *x)
+{
+	return waits_for_endpoint(x) && x->try_ends_ms &&
+	       loop_now_ms(x->proxy->loop) >= x->try_ends_ms;
+}
+
 /* Which of the times ran out. */
 static enum failure late_failure(const struct exchange *x)
 {
@@ -534,7 +546,7 @@ static enum failure late_failure(const struct exchange *x)
 	if (x->state == X_CONNECT)
 		return upstream_is_in_handshake(&x->attempt) ? FAIL_TLS_TIMEOUT :
 							       FAIL_CONNECT_TIMEOUT;
-	if (waits_for_endpoint(x) && x->try_ends_ms && now_ms >= x->try_ends_ms)
+	if (is_try_over(x))
 		return FAIL_TRY_TIMEOUT;
 	if ((waits_for_endpoint(x) || x->state == X_RELAY) && x->attempt_ends_ms &&
 	    now_ms >= x->attempt_ends_ms)
@@ -550,6 +562,8 @@ static void interrupt_if_due(struct exchange *x)
 		fail_or_cut(x, FAIL_CLIENT_GONE);
 	else if (!task_is_due(x->proxy->loop, &x->task))
 		return;
+	else if (is_try_over(x) && (waits_for_client(x) || x->expects_continue))
+		x->try_ends_ms = 0;           /* goes on when more of the body comes */
 	else if (late_failure(x) == FAIL_RESPONSE_TIMEOUT && x->expects_continue)
 		send_continue(x);
 	else
