@@ -468,6 +468,18 @@ def test_a_worker_whose_buffers_are_taken(sides):
         time.sleep(0.005)
     expect_row(router, response, code)
     assert not router.log_lines("endpoint-marked-as-ineligible")
+    refused = None
+    while not refused and len(holders) < 100:     # until not even the begin of a head finds room
+        holders.append(sides.client(router))
+        holders[-1].socket.settimeout(0.2)
+        holders[-1].send(b"GET / HTTP/1.1\r\nHost: app")
+        try:
+            refused = holders[-1].response()
+        except socket.timeout:
+            continue
+    assert (refused.status, refused.header("proxy-status"), refused.header("x-cf-routererror")) == (
+        503, f'wye; error=proxy_internal_error; details="{code}"', "endpoint_failure (worker_overloaded)")
+    router.wait_for_access_line(' - [', '] "-" 503 0 ', f'failure_code:"{code}"')
     for holder in holders:
         holder.close()
     wait_until(lambda: post(sides, router).status == 200, "it goes on")

@@ -136,8 +136,10 @@ static enum io fill(struct mux *mux, size_t most)
 
 	if (!(mux->conn.ready & CONN_READABLE))
 		return mux->conn.ready & CONN_BROKEN ? IO_ERROR : IO_AGAIN;
-	if (!need_room(mux, most))
+	if (!need_room(mux, most)) {
+		mux->is_starved = true;
 		return fail_input(mux, FAIL_OVERLOAD);
+	}
 	io = conn_read(&mux->conn, buf_tail(mux->in), buf_room(mux->in), &n);
 	if (io == IO_OK) {
 		mux->in->end += (uint32_t)n;
@@ -203,6 +205,18 @@ static struct stream *begin_stream(struct mux *mux, struct task *task)
 	return &mux->stream;
 }
 
+/* A head that no buffer is left for: its client is told so. */
+static struct stream *refuse_unread(struct mux *mux, struct task *task)
+{
+	struct stream *stream = begin_stream(mux, task);
+
+	stream->status = 503;
+	mux->keeps_alive = false;
+	mux->peer_minor = 0;
+	stream_fail(stream, FAIL_OVERLOAD);
+	return stream;
+}
+
 struct stream *mux_accept(struct mux *mux, struct task *task)
 {
 	enum io io;
@@ -212,6 +226,8 @@ struct stream *mux_accept(struct mux *mux, struct task *task)
 	io = await_head(mux);
 	if (io == IO_OK)
 		return begin_stream(mux, task);
+	if (mux->is_starved)
+		return refuse_unread(mux, task);
 	mux->is_dead = io != IO_AGAIN;
 	return NULL;
 }

@@ -124,18 +124,24 @@ static void find_key(struct exchange *x)
 	x->key.text = arena_copy(&x->arena, x->key.text);
 }
 
+static enum step refuse_head(struct exchange *x)
+{
+	if (stream_failure(x->down) == FAIL_OVERLOAD)
+		return retry_give_up(x, FAIL_OVERLOAD);
+	counter_add(x->proxy->counters, COUNTER_malformed_requests, 1);
+	x->failure = FAIL_BAD_REQUEST;
+	x->request.fields = NULL;             /* half a head is no head */
+	x->request.count = x->request.room = 0;
+	if (!x->down->status)
+		return retry_cut(x);
+	return respond_refusal(x, x->down->status, refusal_words(x));
+}
+
 /* Reads the request and applies what is policy. */
 static enum step x_admit(struct exchange *x)
 {
-	if (stream_recv_head(x->down, &x->arena, &x->request) != IO_OK) {
-		counter_add(x->proxy->counters, COUNTER_malformed_requests, 1);
-		x->failure = FAIL_BAD_REQUEST;
-		x->request.fields = NULL;     /* half a head is no head */
-		x->request.count = x->request.room = 0;
-		if (!x->down->status)
-			return retry_cut(x);
-		return respond_refusal(x, x->down->status, refusal_words(x));
-	}
+	if (stream_recv_head(x->down, &x->arena, &x->request) != IO_OK)
+		return refuse_head(x);
 	find_key(x);
 	x->expects_continue = http_head_lists(&x->request, STR("Expect"), STR("100-continue")) &&
 			      x->request.minor >= 1 && stream_body_left(x->down);
