@@ -203,8 +203,7 @@ static enum step exhausted(struct exchange *x)
 	if (!x->app_began_ns)
 		steps_forward(x);     /* as Gorouter, which looks for one last of all */
 	if (!x->attempts)
-		log_error("select-endpoint-failed", "host=%.*s error=%s",
-			  STR_ARG(x->request.authority), "No endpoints available");
+		attempt_log_none_selected(x, "No endpoints available");
 	return retry_give_up(x, x->failure ? x->failure : FAIL_NO_ENDPOINT);
 }
 
@@ -222,13 +221,12 @@ static enum step x_pick(struct exchange *x)
 	case PICK_NO_ENDPOINT:
 		if (!x->proxy->settings->empty_pool_response_code_503)
 			return reject_unknown(x);
-		log_error("select-endpoint-failed", "host=%.*s error=%s",
-			  STR_ARG(x->request.authority), "no endpoints available");
+		attempt_log_none_selected(x, "no endpoints available");
 		return reject(x, FAIL_NO_ENDPOINTS, "has no available endpoints.",
 			      STR("public,max-age=2"));
 	case PICK_OVERLOADED:
 		counter_add(x->proxy->counters, COUNTER_backend_exhausted_conns, 1);
-		log_info("connection-limit-reached", "host=%.*s", STR_ARG(x->request.authority));
+		attempt_log_limit_reached(x);
 		return reject(x, FAIL_CONNECTION_LIMIT, "has reached the connection limit.", STR_NONE);
 	case PICK_EXHAUSTED:
 		return exhausted(x);
