@@ -5,6 +5,7 @@
 #include "http/http1.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/must.h"
@@ -289,6 +290,15 @@ struct conn *mux_conn(struct mux *mux)
 	return &mux->conn;
 }
 
+static void note_limit(struct stream *stream)
+{
+	char words[96];
+
+	snprintf(words, sizeof(words), "net/http: server response headers exceeded %llu bytes; "
+		 "aborted", (unsigned long long)stream->mux->settings->head_limit);
+	stream_note(stream, words);
+}
+
 static enum io refuse_head(struct mux *mux, const struct http1_fault *fault)
 {
 	struct stream *stream = &mux->stream;
@@ -299,6 +309,8 @@ static enum io refuse_head(struct mux *mux, const struct http1_fault *fault)
 	mux->peer_minor = 0;          /* a peer of unknown version gets the simplest framing */
 	if (!mux->is_upstream)
 		return fail_input(mux, FAIL_BAD_REQUEST);
+	if (fault->status == 431)
+		note_limit(stream);
 	return fail_input(mux, fault->status == 431 ? FAIL_RESPONSE_TOO_LARGE : FAIL_BAD_RESPONSE);
 }
 

@@ -153,7 +153,7 @@ static void a_malformed_answer_says_what_was_wrong(void **state)
 {
 	static const struct { const char *text, *words; } cases[] = {
 		{ "SSH-2.0-x\r\n\r\n", "malformed HTTP response \"SSH-2.0-x\"" },
-		{ "HTTP/1.1 20 OK\r\n\r\n", "malformed HTTP status code \"20 OK\"" },
+		{ "HTTP/1.1 20 OK\r\n\r\n", "malformed HTTP status code \"20\"" },
 		{ "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "bad Content-Length \"x\"" },
 	};
 	struct mux_pair *p = *state;
