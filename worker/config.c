@@ -41,7 +41,7 @@ static const struct setting proxy_rows[] = {
 	P(BYTES, replay_limit_bytes, "replay_limit", "64K", "0", "16M"),
 	P(N, max_connections, "max_connections", 20000, 1, 1000000),
 	P(BYTES, buffer_limit_bytes, "buffer_limit", "1G", "1M", "64G"),
-	P(BYTES, mux.line_limit, "line_limit", "1M", "256", "16M"),
+	P(BYTES, mux.line_limit, "line_limit", "1028K", "256", "16M"),
 	P(BYTES, mux.head_limit, "head_limit", "1028K", "256", "16M"),
 	P(N, mux.field_limit, "field_limit", 1000, 1, 100000),
 	P(BYTES, max_request_header_bytes, "max_request_header_bytes", "1M", "256", "1M"),

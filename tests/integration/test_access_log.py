@@ -474,6 +474,24 @@ def test_settings_that_cannot_work_are_refused_with_their_name(make_router, sett
 # --- what other handlers leave in the line
 
 
+def test_what_the_router_tells_apps_about_the_client_is_in_lines_of_requests_that_reached_one(make_router,
+                                                                                              make_backend):
+    router = make_router(worker={"proxy": {"max_request_headers": 10}})
+    router.register(HOST, make_backend())
+    fields = [("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-Proto", "https")]
+    for host, target, more, status in ((HOST, "/sent", [], 200), ("nobody.example", "/nobody", [], 404),
+                                       (HOST, "/large", [("A", "1")] * 11, 431)):
+        assert router.get(host, target, more).status == status
+        assert router.get(host, target + "-as", fields + more).status == status
+        line, said = router.wait_for_access_line(f"{target} "), router.wait_for_access_line(f"{target}-as ")
+        if status == 200:
+            assert ' x_forwarded_for:"127.0.0.1" x_forwarded_proto:"http" ' in line
+            assert ' x_forwarded_for:"1.2.3.4, 127.0.0.1" x_forwarded_proto:"https" ' in said
+        else:
+            assert ' x_forwarded_for:"-" x_forwarded_proto:"-" ' in line
+            assert ' x_forwarded_for:"1.2.3.4" x_forwarded_proto:"https" ' in said
+
+
 def test_a_semicolon_in_the_target_is_named_where_nothing_else_went_wrong(make_router, make_backend):
     router = make_router()
     router.register(HOST, make_backend())

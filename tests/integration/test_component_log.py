@@ -1,6 +1,7 @@
 """The component log of the data path: each of Gorouter's lines with its name, level, source and data (spec proxy 15,
-spec control 8.2).  Lines of our own keys after Gorouter's: code, host, not-retried."""
+spec control 8.2).  Keys of our own follow Gorouter's: code, host, not-retried, suppressed."""
 import threading
+import time
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_a_failed_attempt_has_all_of_gorouters_data(make_router, make_backend):
         router.register(HOST, each, tags=TAGS, availability_zone="z1", app="app-guid")
     assert post(router).status == 502
     data = expect_line(router, "backend-endpoint-failed", ERROR,
-                       ["route-endpoint", *ATTEMPT, "host", "code", "not-retried"])
+                       ["route-endpoint", *ATTEMPT, "host", "code", "not-retried", "suppressed"])
     asked = backend if backend.requests else spare
     assert data["route-endpoint"] == {"ApplicationId": "app-guid", "Addr": asked.address, "Tags": TAGS,
                                       "RouteServiceUrl": "", "AZ": "z1"}
@@ -95,7 +96,7 @@ def test_an_answer_with_too_many_fields_has_a_line_of_its_own(make_router, make_
     router.register(HOST, make_backend(lambda x, r: x.respond(headers=[(f"X-{i}", "y") for i in range(20)])))
     assert router.get(HOST).header("x-cf-routererror") == "endpoint_failure (Too many response headers)"
     data = expect_line(router, "backend-too-many-response-headers", ERROR,
-                       ["error", "retriable", "vcap_request_id", "host", "code"])
+                       ["error", "retriable", "vcap_request_id", "host", "code", "suppressed"])
     assert (data["error"], data["retriable"]) == ("Too many response headers", False)
     router.wait_for_access_line(" 502 ", "failed_attempts:0")
     assert not router.log_lines("backend-endpoint-failed")
@@ -105,7 +106,7 @@ def test_a_late_endpoint_has_a_second_line(make_router, make_backend):
     router = make_router(worker={"proxy": {"response_timeout": "200ms"}})
     router.register(HOST, make_backend(answers.stall))
     assert router.get(HOST).status == 502
-    data = expect_line(router, "backend-request-timeout", ERROR, ["error", "vcap_request_id"])
+    data = expect_line(router, "backend-request-timeout", ERROR, ["error", "vcap_request_id", "suppressed"])
     assert data["error"] == "context deadline exceeded"
     router.wait_for_log("backend-endpoint-failed", vcap_request_id=data["vcap_request_id"])
 
@@ -119,7 +120,7 @@ def test_a_request_whose_client_left_is_cancelled(make_router, make_backend):
     wait_until(lambda: backend.requests, "the backend has it")
     client.reset()
     data = expect_line(router, "gateway-error-and-original-request-context-cancelled", ERROR,
-                       ["error", "vcap_request_id", "host", "code"])
+                       ["error", "vcap_request_id", "host", "code", "suppressed"])
     assert data["error"] == "context canceled" and data["code"] == "DC:client_disconnected"
 
 
@@ -130,8 +131,8 @@ def test_pages_of_our_own_are_logged_but_for_404(make_router, make_backend):
     router.bus.unregister(HOST, backend)
     wait_until(lambda: router.get(HOST).status == 503, "it has no endpoint")
     body = f"503 Service Unavailable: Requested route ('{HOST}') has no available endpoints."
-    expect_line(router, "status", INFO, ["body", "code", "vcap_request_id"], body=body)
-    data = expect_line(router, "select-endpoint-failed", ERROR, ["host", "error"])
+    expect_line(router, "status", INFO, ["body", "code", "vcap_request_id", "suppressed"], body=body)
+    data = expect_line(router, "select-endpoint-failed", ERROR, ["host", "error", "suppressed"])
     assert data["host"] == HOST
     assert router.get("nobody.example").status == 404
     assert router.get("127.0.0.1").status == 400
@@ -150,8 +151,32 @@ def test_a_connection_limit_is_logged(make_router, make_backend):
         assert router.get(HOST).status == 503
         go_on.set()
         assert client.response().status == 200
-    expect_line(router, "connection-limit-reached", INFO, ["host"])
+    expect_line(router, "connection-limit-reached", INFO, ["host", "suppressed"])
     router.wait_for_log("status", code="UO:connection_limit")
+
+
+def test_a_storm_of_failures_fills_no_log(make_router, make_backend):
+    """Of each kind a hundred lines a second and worker, and then how many there were between."""
+    router = make_router(master={"workers": 1}, registrar={"empty_pool_timeout": "1m"},
+                         worker={"retry": {"attempts": 1}, "balancer": {"failed_time": "0s"}})
+    dead, gone = make_backend(), make_backend()
+    router.register(HOST, dead)
+    router.register("empty.example", gone)
+    router.bus.unregister("empty.example", gone)
+    wait_until(lambda: router.get("empty.example").status == 503, "it has no endpoint")
+    dead.refuse()
+    began, count = time.monotonic(), 400
+    with router.client() as client:
+        for _ in range(count):
+            assert client.get(HOST).status == 502
+            assert client.get("empty.example").status == 503
+    most = 100 * (int(time.monotonic() - began) + 2)
+    for event in ("backend-endpoint-failed", "select-endpoint-failed", "status"):
+        lines = router.log_lines(event)
+        assert len(lines) <= most and len(lines) < count, event
+        wait_until(lambda: [router.get(host) for host in (HOST, "empty.example")] and
+                   any(line["data"]["suppressed"] for line in router.log_lines(event)),
+                   f"{event} says how many were left out")
 
 
 def test_semicolons_are_warned_of(router, make_backend):

@@ -60,7 +60,8 @@ ROWS = {
     "UC:request_not_written": Row(502, "connection_terminated", "write: connection reset by peer)"),
     "UC:truncated_response_head": Row(502, "http_response_incomplete", "(unexpected EOF)"),
     "UPE:malformed_response": Row(502, "http_protocol_error", "malformed HTTP response"),
-    "UPE:response_head_too_large": Row(502, "http_response_header_section_size", "response headers exceeded"),
+    "UPE:response_head_too_large": Row(502, "http_response_header_section_size",
+                                       "net/http: server response headers exceeded 65536 bytes; aborted)"),
     "UPE:too_many_response_headers": Row(502, "http_response_header_section_size", "(Too many response headers)",
                                          "backend-too-many-response-headers"),
     "UPE:upgrade_refused": Row(502, "http_upgrade_failed", None, body=""),
@@ -469,6 +470,18 @@ def test_a_worker_whose_buffers_are_taken(sides):
         time.sleep(0.005)
     expect_row(router, response, code)
     assert not router.log_lines("endpoint-marked-as-ineligible")
+    refused = None
+    while not refused and len(holders) < 100:     # until not even the begin of a head finds room
+        holders.append(sides.client(router))
+        holders[-1].socket.settimeout(0.2)
+        holders[-1].send(b"GET / HTTP/1.1\r\nHost: app")
+        try:
+            refused = holders[-1].response()
+        except socket.timeout:
+            continue
+    assert (refused.status, refused.header("proxy-status"), refused.header("x-cf-routererror")) == (
+        503, f'wye; error=proxy_internal_error; details="{code}"', "endpoint_failure (worker_overloaded)")
+    router.wait_for_access_line(' - [', '] "-" 503 0 ', f'failure_code:"{code}"')
     for holder in holders:
         holder.close()
     wait_until(lambda: post(sides, router).status == 200, "it goes on")

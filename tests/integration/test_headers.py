@@ -322,6 +322,25 @@ def test_an_early_answer_reaches_a_client_that_holds_its_body(serve, framing):
     assert time.monotonic() - began < 1.5
 
 
+def test_an_answer_that_ends_the_apps_connection_ends_the_clients_if_its_body_is_not_there(serve):
+    """Spec proxy 11.3: nobody takes the rest of the body, so the client is told not to go on."""
+    def answer(exchange, request):
+        if request.method == "POST":
+            exchange.send(b"HTTP/1.1 413 Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        else:
+            exchange.respond(body=b"", headers=[("Connection", "close")])
+        exchange.close()
+
+    router, _ = serve(answer, read_body=False)
+    with router.client() as client:
+        assert client.get(HOST).header("connection") is None
+        client.send_head("POST", "/", [("Host", HOST), ("Content-Length", 300)])
+        client.send(b"begin")
+        response = client.response()
+        assert (response.status, response.header("connection")) == (413, "close")
+        assert client.read_rest() == b""
+
+
 def test_a_conversation_goes_both_ways_at_once(serve):
     def converse(exchange, request):
         exchange.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")

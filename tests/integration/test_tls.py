@@ -9,6 +9,7 @@ import pytest
 
 from harness import Client, wait_until
 from harness import backend as answers
+from harness.client import Disconnected
 from harness.tls import client_context as context, rows, server_context
 
 HOST = "app.example"
@@ -317,21 +318,61 @@ def test_an_endpoint_that_cuts_without_close_notify_is_noticed(router, authority
 # --- what the steps know, over TLS
 
 
-def test_the_client_certificate_reaches_the_app(make_tls_router, authority, make_backend):
+def der_in_base64(made):
+    """The first certificate of the file: a PEM body on one line."""
+    with open(made.chain) as file:
+        return "".join(file.read().split("-----")[2].split())
+
+
+@pytest.mark.parametrize("mode, sent, without", [
+    ("always_forward", "forged", "forged"), ("forward", "forged", None), ("sanitize_set", "leaf", None)])
+def test_what_a_client_says_of_its_certificate_is_believed_set_or_deleted(make_tls_router, authority, make_backend,
+                                                                          mode, sent, without):
+    """Over TLS with a certificate, also one with its issuer behind it and in a resumed session; and without one."""
     router = make_tls_router(tls={"client_cert_validation": "request", "client_ca_certs": (authority.path,)},
-                             worker={"proxy": {"forwarded_client_cert": "sanitize_set"}})
+                             worker={"proxy": {"forwarded_client_cert": mode}})
     backend = make_backend()
     router.register(HOST, backend)
-    made, tls = authority.issue("client"), context(authority)
-    tls.load_cert_chain(made.chain, made.key)
-    with connect(router, authority, tls=tls) as client:
-        assert client.request("GET", "/", HOST, [("X-Forwarded-Client-Cert", "forged")]).status == 200
-    with open(made.chain) as file:
-        pem = "".join(line.strip() for line in file if "-----" not in line)
-    assert backend.requests[0].all("x-forwarded-client-cert") == [pem]
-    with connect(router, authority) as client:
-        client.request("GET", "/", HOST, [("X-Forwarded-Client-Cert", "forged")])
-    assert backend.requests[1].header("x-forwarded-client-cert") is None
+    between = authority.delegate()
+
+    def arrives(made, resumes=False):
+        tls, session = context(authority), None
+        if made:
+            tls.load_cert_chain(made.chain, made.key)
+        for _ in range(1 + resumes):
+            with connect(router, authority, tls=tls, session=session) as client:
+                assert client.request("GET", "/", HOST, [("X-Forwarded-Client-Cert", "forged")]).status == 200
+                session, was_resumed = client.socket.session, client.socket.session_reused
+        assert was_resumed == resumes
+        return backend.requests[-1].all("x-forwarded-client-cert")
+
+    for made in (authority.issue("client"), between.issue("leaf")):
+        for resumes in (False, True):
+            assert arrives(made, resumes) == [der_in_base64(made) if sent == "leaf" else sent]
+    assert arrives(None) == ([without] if without else [])
+    shutil.rmtree(between.folder)
+
+
+def test_rules_say_whom_an_authority_may_name(make_tls_router, authority):
+    between = authority.delegate("Own CA")
+    rule = {"issuer_in_chain": "CN=Own CA", "valid_cert_subjects": ("CN=client,O=Org",)}
+    router = make_tls_router(tls={"client_cert_validation": "require", "only_trust_client_ca_certs": True,
+                                  "client_ca_certs": (authority.path, between.path),
+                                  "verify_client_certificate_metadata": (rule,)})
+
+    def is_served(made):
+        tls = context(authority)
+        tls.load_cert_chain(made.chain, made.key)
+        try:
+            with connect(router, authority, tls=tls) as client:
+                return client.get("nobody.example").status == 404
+        except (OSError, Disconnected):
+            return False
+
+    assert is_served(between.issue("client", subject="/O=Org/CN=client"))
+    assert not is_served(between.issue("client", subject="/O=Other/CN=client"))
+    assert is_served(authority.issue("anybody")), "the rule is about another authority"
+    shutil.rmtree(between.folder)
 
 
 def test_times_of_the_handshake_are_logged(make_tls_router, authority, make_backend):

@@ -5,6 +5,7 @@
 #include "http/http1.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/must.h"
@@ -136,8 +137,10 @@ static enum io fill(struct mux *mux, size_t most)
 
 	if (!(mux->conn.ready & CONN_READABLE))
 		return mux->conn.ready & CONN_BROKEN ? IO_ERROR : IO_AGAIN;
-	if (!need_room(mux, most))
+	if (!need_room(mux, most)) {
+		mux->is_starved = true;
 		return fail_input(mux, FAIL_OVERLOAD);
+	}
 	io = conn_read(&mux->conn, buf_tail(mux->in), buf_room(mux->in), &n);
 	if (io == IO_OK) {
 		mux->in->end += (uint32_t)n;
@@ -203,6 +206,18 @@ static struct stream *begin_stream(struct mux *mux, struct task *task)
 	return &mux->stream;
 }
 
+/* A head that no buffer is left for: its client is told so. */
+static struct stream *refuse_unread(struct mux *mux, struct task *task)
+{
+	struct stream *stream = begin_stream(mux, task);
+
+	stream->status = 503;
+	mux->keeps_alive = false;
+	mux->peer_minor = 0;
+	stream_fail(stream, FAIL_OVERLOAD);
+	return stream;
+}
+
 struct stream *mux_accept(struct mux *mux, struct task *task)
 {
 	enum io io;
@@ -212,6 +227,8 @@ struct stream *mux_accept(struct mux *mux, struct task *task)
 	io = await_head(mux);
 	if (io == IO_OK)
 		return begin_stream(mux, task);
+	if (mux->is_starved)
+		return refuse_unread(mux, task);
 	mux->is_dead = io != IO_AGAIN;
 	return NULL;
 }
@@ -273,6 +290,15 @@ struct conn *mux_conn(struct mux *mux)
 	return &mux->conn;
 }
 
+static void note_limit(struct stream *stream)
+{
+	char words[96];
+
+	snprintf(words, sizeof(words), "net/http: server response headers exceeded %llu bytes; "
+		 "aborted", (unsigned long long)stream->mux->settings->head_limit);
+	stream_note(stream, words);
+}
+
 static enum io refuse_head(struct mux *mux, const struct http1_fault *fault)
 {
 	struct stream *stream = &mux->stream;
@@ -283,6 +309,8 @@ static enum io refuse_head(struct mux *mux, const struct http1_fault *fault)
 	mux->peer_minor = 0;          /* a peer of unknown version gets the simplest framing */
 	if (!mux->is_upstream)
 		return fail_input(mux, FAIL_BAD_REQUEST);
+	if (fault->status == 431)
+		note_limit(stream);
 	return fail_input(mux, fault->status == 431 ? FAIL_RESPONSE_TOO_LARGE : FAIL_BAD_RESPONSE);
 }
 

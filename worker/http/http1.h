@@ -38,6 +38,7 @@ struct mux {
 	bool wants_large : 1;         /* this message, or the one before, fills plain buffers */
 	uint8_t blanks_left : 3;      /* CR and LF still tolerated: the last request was a POST */
 	bool has_unread : 1;          /* input was left when the last stream closed */
+	bool is_starved : 1;          /* no buffer was to be had for its input */
 	uint64_t received, sent;      /* on the wire, since the stream began */
 	struct http1_chunks chunks;
 };

@@ -53,6 +53,42 @@ static bool refuse_text(struct http1_fault *fault, const char *words, struct str
 	return false;
 }
 
+static bool is_repeated(const struct http_head *head, struct str name)
+{
+	unsigned at = 0;
+
+	return http_head_next(head, name, &at) && http_head_next(head, name, &at);
+}
+
+static bool are_alike(const struct http_head *head, struct str name)
+{
+	struct str first = http_head_find(head, name);
+	struct http_field *field;
+	unsigned at = 0;
+
+	while ((field = http_head_next(head, name, &at)) != NULL)
+		if (!str_equal(field->value, first))
+			return false;
+	return true;
+}
+
+/* For fields that contradict each other, all of them, clipped. */
+static bool refuse_list(struct http1_fault *fault, const char *words, const struct http_head *head,
+			struct str name)
+{
+	char list[200] = "";
+	int n = 0;
+	struct http_field *field;
+	unsigned at = 0;
+
+	while (n < 120 && (field = http_head_next(head, name, &at)) != NULL)
+		n += snprintf(list + n, sizeof(list) - (size_t)n, "%s\"%.*s\"", n ? " " : "",
+			      field->value.len > 60 ? 60 : (int)field->value.len, field->value.p);
+	fault->status = 502;
+	reason_set(&fault->words, 0, "%s [%s]", words, list);
+	return false;
+}
+
 size_t http1_head_length(struct str bytes, size_t *scanned)
 {
 	size_t at = *scanned;
@@ -180,6 +216,15 @@ static bool take_request_fields(struct lines *lines, struct http_head *head,
 	}
 }
 
+/* Go quotes all such texts but this one. */
+static bool refuse_line(struct http1_fault *fault, struct str line)
+{
+	fault->status = 502;
+	reason_set(&fault->words, 0, "malformed MIME header line: %.*s",
+		   line.len > 120 ? 120 : (int)line.len, line.p);
+	return false;
+}
+
 /* A field with a space in its name is dropped, not refused (spec proxy 11.1). */
 static bool take_response_fields(struct lines *lines, struct http_head *head,
 				 struct http1_fault *fault)
@@ -190,7 +235,7 @@ static bool take_response_fields(struct lines *lines, struct http_head *head,
 		ssize_t colon;
 
 		if (!take_unfolded_line(lines, &line))
-			return refuse_text(fault, "malformed MIME header line:", line);
+			return refuse_line(fault, line);
 		if (!line.len)
 			return true;
 		colon = str_find_char(line, ':');
@@ -199,7 +244,7 @@ static bool take_response_fields(struct lines *lines, struct http_head *head,
 		name = str_sub(line, 0, (size_t)colon);
 		value = str_trim(str_sub(line, (size_t)colon + 1, STR_REST));
 		if (has_control(value))
-			return refuse_text(fault, "malformed MIME header line:", line);
+			return refuse_line(fault, line);
 		if (is_token(name))
 			http_head_add(head, name, value);
 	}
@@ -401,14 +446,15 @@ bool http1_parse_request(char *bytes, size_t length, struct http_head *head,
 static bool take_status_line(struct lines *lines, struct http_head *head,
 			     struct http1_fault *fault)
 {
-	struct str line, code;
+	struct str line, code, rest;
 
 	if (!take_line(lines, &line) || line.len < 12 || !str_has_prefix(line, STR("HTTP/")) ||
 	    line.p[6] != '.' || line.p[8] != ' ')
 		return refuse_text(fault, "malformed HTTP response", line);
-	code = str_sub(line, 9, 3);
+	rest = str_sub(line, 9, STR_REST);
+	code = str_sub(rest, 0, 3);
 	if (line.len > 12 && line.p[12] != ' ')
-		code = str_sub(line, 9, STR_REST);
+		str_next_item(&rest, ' ', &code);
 	if (code.len != 3 || code.p[0] < '1' || code.p[0] > '9' || code.p[1] < '0' ||
 	    code.p[1] > '9' || code.p[2] < '0' || code.p[2] > '9')
 		return refuse_text(fault, "malformed HTTP status code", code);
@@ -447,11 +493,17 @@ static bool frame_response(struct http_head *head, struct str method, struct htt
 	enum coding coding = take_transfer_encoding(head);
 	enum length length;
 
+	if (coding == CODING_OTHER && is_repeated(head, STR("Transfer-Encoding")))
+		return refuse_list(fault, "too many transfer encodings:", head,
+				   STR("Transfer-Encoding"));
 	if (coding == CODING_OTHER)
 		return refuse_text(fault, "unsupported transfer encoding:", coding_text);
 	if (coding == CODING_CHUNKED)
 		http_head_remove(head, STR("Content-Length"));
 	length = take_content_length(head);
+	if (length == LENGTH_BAD && !are_alike(head, STR("Content-Length")))
+		return refuse_list(fault, "http: message cannot contain multiple Content-Length "
+				   "headers; got", head, STR("Content-Length"));
 	if (length == LENGTH_BAD)
 		return refuse_text(fault, "bad Content-Length", length_text);
 	if (has_no_body(head->status, method))

@@ -51,7 +51,8 @@ void mux_destroy(struct mux *mux);
 /* Who is woken while there is no stream: the pool, the downstream. */
 void mux_set_owner(struct mux *mux, struct task *owner);
 
-/* Downstream: the next request whose head is complete or refused, or NULL. */
+/* Downstream: the next request whose head is complete or refused, or NULL.  One
+ * that no buffer is left for is refused with FAIL_OVERLOAD and status 503. */
 struct stream *mux_accept(struct mux *mux, struct task *task);
 
 /* Upstream: a stream, or NULL without room. */

@@ -7,9 +7,29 @@
 #include "proxy/verdict.h"
 #include "tags.h"
 
+/* A storm of failures must not make its own load: of one kind, so many lines a second
+ * and worker, for which so many endpoints of the route are looked at. */
+#define LINES_PER_S   100
+#define ENDPOINTS_MAX 1000
+
+enum kind { ENDPOINT_FAILED, CANCELLED, TOO_MANY_FIELDS, LATE, NONE_SELECTED, LIMIT_REACHED, KINDS };
+
+/* *suppressed: lines of this kind since the last one. */
+static bool may_write(enum kind kind, unsigned long long *suppressed)
+{
+	static struct log_limit limits[KINDS];
+	uint64_t count = 0;
+	bool may;
+
+	limits[kind].per_second = LINES_PER_S;
+	may = log_limit_allows(&limits[kind], &count);
+	*suppressed = count;
+	return may;
+}
+
 /* What the table says now about the pool and the endpoint. */
 struct pool_facts {
-	unsigned endpoints;
+	unsigned endpoints;           /* at most ENDPOINTS_MAX */
 	struct str tags;              /* JSON, in the arena */
 	bool is_least_connection;
 };
@@ -39,7 +59,8 @@ static struct pool_facts learn_pool(struct exchange *x)
 
 		facts.is_least_connection = option == BALANCE_LEAST_CONNECTION ||
 			(option == BALANCE_DEFAULT && balancer->settings->algorithm == 1);
-		for (unsigned i = 0; i < route_capacity(route); i++) {
+		for (unsigned i = 0; i < route_capacity(route) &&
+		     facts.endpoints < ENDPOINTS_MAX; i++) {
 			const struct inst *inst = route_entry(routes, route, i, NULL);
 
 			facts.endpoints += inst != NULL;
@@ -99,10 +120,14 @@ static void log_endpoint_failed(struct exchange *x, enum failure failure, const 
 	const struct endpoint *endpoint = &x->endpoint;
 	const struct attempt_times *times = &x->attempt.times;
 	struct stream *up = x->attempt.stream;
-	struct pool_facts facts = learn_pool(x);
 	struct addr local = { .len = 0 };
 	char address[272], local_text[ADDR_TEXT_SIZE] = "";
+	struct pool_facts facts;
+	unsigned long long suppressed;
 
+	if (!may_write(ENDPOINT_FAILED, &suppressed))
+		return;
+	facts = learn_pool(x);
 	endpoint_format_address(endpoint, address, sizeof(address));
 	if (up)
 		conn_local(mux_conn(up->mux), &local);
@@ -112,30 +137,72 @@ static void log_endpoint_failed(struct exchange *x, enum failure failure, const 
 		  " error=%.*s attempt=%u vcap_request_id=%s retriable:=%s num-endpoints=%u "
 		  "got-connection:=%s wrote-headers:=%s conn-reused:=%s "
 		  "dns-lookup-time=%.6f dial-time=%.6f tls-handshake-time=%.6f local-address=%s "
-		  "host=%.*s code=%s not-retried=%s",
+		  "host=%.*s code=%s not-retried=%s suppressed=%llu",
 		  ENDPOINT_LOG_VALUES(endpoint, address, facts.tags), STR_ARG(x->failure_text),
 		  x->attempts, x->request_id, truth(!obstacle), facts.endpoints,
 		  truth(got_connection(&x->attempt)), truth(up && stream_bytes_sent(up)),
 		  truth(x->attempt.is_reused), in_seconds(times->dns_ns),
 		  in_seconds(times->dial_ns), in_seconds(times->tls_ns), local_text,
-		  STR_ARG(x->request.authority), verdict_code(failure), obstacle ? obstacle : "-");
+		  STR_ARG(x->request.authority), verdict_code(failure), obstacle ? obstacle : "-", suppressed);
+}
+
+static void log_cancelled(const struct exchange *x, enum failure failure)
+{
+	unsigned long long suppressed;
+
+	if (may_write(CANCELLED, &suppressed))
+		log_error("gateway-error-and-original-request-context-cancelled",
+			  "error=%.*s vcap_request_id=%s host=%.*s code=%s suppressed=%llu",
+			  STR_ARG(x->failure_text), x->request_id, STR_ARG(x->request.authority),
+			  verdict_code(failure), suppressed);
+}
+
+static void log_too_many_fields(const struct exchange *x, enum failure failure)
+{
+	unsigned long long suppressed;
+
+	if (may_write(TOO_MANY_FIELDS, &suppressed))
+		log_error("backend-too-many-response-headers", "error=%.*s retriable:=false "
+			  "vcap_request_id=%s host=%.*s code=%s suppressed=%llu",
+			  STR_ARG(x->failure_text), x->request_id, STR_ARG(x->request.authority),
+			  verdict_code(failure), suppressed);
+}
+
+static void log_late(const struct exchange *x)
+{
+	unsigned long long suppressed;
+
+	if (may_write(LATE, &suppressed))
+		log_error("backend-request-timeout", "error=%.*s vcap_request_id=%s suppressed=%llu",
+			  STR_ARG(x->failure_text), x->request_id, suppressed);
+}
+
+void attempt_log_none_selected(const struct exchange *x, const char *error)
+{
+	unsigned long long suppressed;
+
+	if (may_write(NONE_SELECTED, &suppressed))
+		log_error("select-endpoint-failed", "host=%.*s error=%s suppressed=%llu",
+			  STR_ARG(x->request.authority), error, suppressed);
+}
+
+void attempt_log_limit_reached(const struct exchange *x)
+{
+	unsigned long long suppressed;
+
+	if (may_write(LIMIT_REACHED, &suppressed))
+		log_info("connection-limit-reached", "host=%.*s suppressed=%llu",
+			 STR_ARG(x->request.authority), suppressed);
 }
 
 void attempt_log_failure(struct exchange *x, enum failure failure, const char *obstacle)
 {
 	if (is_cancelled(failure))
-		log_error("gateway-error-and-original-request-context-cancelled",
-			  "error=%.*s vcap_request_id=%s host=%.*s code=%s",
-			  STR_ARG(x->failure_text), x->request_id, STR_ARG(x->request.authority),
-			  verdict_code(failure));
+		log_cancelled(x, failure);
 	else if (failure == FAIL_TOO_MANY_FIELDS)
-		log_error("backend-too-many-response-headers",
-			  "error=%.*s retriable:=false vcap_request_id=%s host=%.*s code=%s",
-			  STR_ARG(x->failure_text), x->request_id, STR_ARG(x->request.authority),
-			  verdict_code(failure));
+		log_too_many_fields(x, failure);
 	else
 		log_endpoint_failed(x, failure, obstacle);
 	if (is_late(failure))
-		log_error("backend-request-timeout", "error=%.*s vcap_request_id=%s",
-			  STR_ARG(x->failure_text), x->request_id);
+		log_late(x);
 }

@@ -71,17 +71,22 @@ static void set_deadline(struct exchange *x, enum timeout timeout)
 	task_set_deadline(x->proxy->loop, &x->task, at);
 }
 
+static void begin_try_time(struct exchange *x)
+{
+	uint64_t try_ms = x->proxy->settings->retry.per_try_timeout_ms;
+
+	x->try_ends_ms = try_ms ? loop_now_ms(x->proxy->loop) + try_ms : 0;
+}
+
 /* Every attempt has its own time. */
 static void begin_attempt_time(struct exchange *x)
 {
 	const struct proxy_settings *settings = x->proxy->settings;
-	uint64_t now_ms = loop_now_ms(x->proxy->loop);
-	uint64_t try_ms = settings->retry.per_try_timeout_ms;
 
 	x->timed_state = X_STATES;
-	x->try_ends_ms = try_ms ? now_ms + try_ms : 0;
+	begin_try_time(x);
 	x->attempt_ends_ms = settings->endpoint_timeout_ms ?
-			     now_ms + settings->endpoint_timeout_ms : 0;
+			     loop_now_ms(x->proxy->loop) + settings->endpoint_timeout_ms : 0;
 }
 
 static struct str refusal_words(struct exchange *x)
@@ -120,18 +125,24 @@ static void find_key(struct exchange *x)
 	x->key.text = arena_copy(&x->arena, x->key.text);
 }
 
+static enum step refuse_head(struct exchange *x)
+{
+	if (stream_failure(x->down) == FAIL_OVERLOAD)
+		return retry_give_up(x, FAIL_OVERLOAD);
+	counter_add(x->proxy->counters, COUNTER_malformed_requests, 1);
+	x->failure = FAIL_BAD_REQUEST;
+	x->request.fields = NULL;             /* half a head is no head */
+	x->request.count = x->request.room = 0;
+	if (!x->down->status)
+		return retry_cut(x);
+	return respond_refusal(x, x->down->status, refusal_words(x));
+}
+
 /* Reads the request and applies what is policy. */
 static enum step x_admit(struct exchange *x)
 {
-	if (stream_recv_head(x->down, &x->arena, &x->request) != IO_OK) {
-		counter_add(x->proxy->counters, COUNTER_malformed_requests, 1);
-		x->failure = FAIL_BAD_REQUEST;
-		x->request.fields = NULL;     /* half a head is no head */
-		x->request.count = x->request.room = 0;
-		if (!x->down->status)
-			return retry_cut(x);
-		return respond_refusal(x, x->down->status, refusal_words(x));
-	}
+	if (stream_recv_head(x->down, &x->arena, &x->request) != IO_OK)
+		return refuse_head(x);
 	find_key(x);
 	x->expects_continue = http_head_lists(&x->request, STR("Expect"), STR("100-continue")) &&
 			      x->request.minor >= 1 && stream_body_left(x->down);
@@ -203,9 +214,10 @@ static enum step reject_unknown(struct exchange *x)
  * there for the first: the one that it had to be is gone. */
 static enum step exhausted(struct exchange *x)
 {
+	if (!x->app_began_ns)
+		steps_forward(x);     /* as Gorouter, which looks for one last of all */
 	if (!x->attempts)
-		log_error("select-endpoint-failed", "host=%.*s error=%s",
-			  STR_ARG(x->request.authority), "No endpoints available");
+		attempt_log_none_selected(x, "No endpoints available");
 	return retry_give_up(x, x->failure ? x->failure : FAIL_NO_ENDPOINT);
 }
 
@@ -223,13 +235,12 @@ static enum step x_pick(struct exchange *x)
 	case PICK_NO_ENDPOINT:
 		if (!x->proxy->settings->empty_pool_response_code_503)
 			return reject_unknown(x);
-		log_error("select-endpoint-failed", "host=%.*s error=%s",
-			  STR_ARG(x->request.authority), "no endpoints available");
+		attempt_log_none_selected(x, "no endpoints available");
 		return reject(x, FAIL_NO_ENDPOINTS, "has no available endpoints.",
 			      STR("public,max-age=2"));
 	case PICK_OVERLOADED:
 		counter_add(x->proxy->counters, COUNTER_backend_exhausted_conns, 1);
-		log_info("connection-limit-reached", "host=%.*s", STR_ARG(x->request.authority));
+		attempt_log_limit_reached(x);
 		return reject(x, FAIL_CONNECTION_LIMIT, "has reached the connection limit.", STR_NONE);
 	case PICK_EXHAUSTED:
 		return exhausted(x);
@@ -248,8 +259,10 @@ static enum step x_pick(struct exchange *x)
 	x->attempts++;
 	counter_add(x->proxy->counters, COUNTER_attempts, 1);
 	x->attempt = (struct attempt){ .stream = NULL, .wants_fresh = x->wants_fresh };
-	if (!x->app_began_ns)
+	if (!x->app_began_ns) {
 		x->app_began_ns = clock_ns();
+		steps_forward(x);
+	}
 	attempt_log_begin(x);
 	steps_attempt(x);
 	x->state = X_CONNECT;
@@ -363,6 +376,7 @@ static enum step x_await_head(struct exchange *x)
 		return retry_or_fail(x, failure);
 	if (x->upload.has_moved) {
 		x->expects_continue = false;  /* it did not wait */
+		begin_try_time(x);
 		set_deadline(x, TIMEOUT_RESPONSE);
 	}
 	x->upload.has_moved = false;
@@ -536,6 +550,12 @@ static bool waits_for_client(const struct exchange *x)
 	       !x->upload.is_stopped && stream_ready(x->attempt.stream) & STREAM_ROOM;
 }
 
+static bool is_try_over(const struct exchange *x)
+{
+	return waits_for_endpoint(x) && x->try_ends_ms &&
+	       loop_now_ms(x->proxy->loop) >= x->try_ends_ms;
+}
+
 /* Which of the times ran out. */
 static enum failure late_failure(const struct exchange *x)
 {
@@ -544,7 +564,7 @@ static enum failure late_failure(const struct exchange *x)
 	if (x->state == X_CONNECT)
 		return upstream_is_in_handshake(&x->attempt) ? FAIL_TLS_TIMEOUT :
 							       FAIL_CONNECT_TIMEOUT;
-	if (waits_for_endpoint(x) && x->try_ends_ms && now_ms >= x->try_ends_ms)
+	if (is_try_over(x))
 		return FAIL_TRY_TIMEOUT;
 	if ((waits_for_endpoint(x) || x->state == X_RELAY) && x->attempt_ends_ms &&
 	    now_ms >= x->attempt_ends_ms)
@@ -560,6 +580,8 @@ static void interrupt_if_due(struct exchange *x)
 		fail_or_cut(x, FAIL_CLIENT_GONE);
 	else if (!task_is_due(x->proxy->loop, &x->task))
 		return;
+	else if (is_try_over(x) && (waits_for_client(x) || x->expects_continue))
+		x->try_ends_ms = 0;           /* goes on when more of the body comes */
 	else if (late_failure(x) == FAIL_RESPONSE_TIMEOUT && x->expects_continue)
 		send_continue(x);
 	else

@@ -124,10 +124,9 @@ static void set_request_start(struct exchange *x)
 		      (struct str){ digits, u64_format(x->began_wall_ns / 1000000, digits) });
 }
 
-bool step_set_forwarded(struct exchange *x)
+void steps_forward(struct exchange *x)
 {
 	append_forwarded_for(x);
 	set_forwarded_proto(x);
 	set_request_start(x);
-	return true;
 }

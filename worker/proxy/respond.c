@@ -83,6 +83,17 @@ enum step respond_failure(struct exchange *x, unsigned status, struct str router
 	return ADVANCE;
 }
 
+static void log_status(const struct exchange *x, struct str body)
+{
+	static struct log_limit limit = { .per_second = 100 };
+	uint64_t suppressed;
+
+	if (log_limit_allows(&limit, &suppressed))
+		log_info("status", "body=%.*s code=%s vcap_request_id=%s suppressed=%llu",
+			 STR_ARG(body), verdict_code(x->failure), x->request_id,
+			 (unsigned long long)suppressed);
+}
+
 enum step respond_error(struct exchange *x, unsigned status, struct str router_error,
 			struct str message)
 {
@@ -93,8 +104,7 @@ enum step respond_error(struct exchange *x, unsigned status, struct str router_e
 	if (!x->failure)
 		x->failure = verdict_of_refusal(router_error);
 	if (status != 404)            /* scans would fill the log */
-		log_info("status", "body=%.*s code=%s vcap_request_id=%s", STR_ARG(body),
-			 verdict_code(x->failure), x->request_id);
+		log_status(x, body);
 	return respond_failure(x, status, router_error, body);
 }
 

@@ -10,7 +10,7 @@
 #include "proxy/respond.h"
 #include "proxy/verdict.h"
 
-/* A body on a kept connection is worth a copy: it may turn out that nobody read it. */
+/* A small body is worth a copy, whatever the method: it may turn out that nobody read it. */
 #define SMALL_BODY 4096
 
 /* The only place where the attempt loses its stream.  The connection stays in
@@ -80,10 +80,11 @@ bool retry_is_idempotent(const struct exchange *x)
 }
 
 /* The endpoint had closed the connection before the request came, and its kernel
- * says that nobody has read any of it. */
-static bool was_refused_unread(const struct exchange *x)
+ * says that nobody has read any of it.  A kept connection, or one that the endpoint
+ * accepted only to close it. */
+static bool was_refused_unread(const struct exchange *x, enum failure failure)
 {
-	return x->upload.is_done && !x->upload.is_stopped &&
+	return verdict_of(failure)->on == ON_RESET && x->upload.is_done && !x->upload.is_stopped &&
 	       conn_was_refused_since(mux_conn(x->attempt.stream->mux), x->attempt.sent_before);
 }
 
@@ -95,7 +96,7 @@ static bool is_untouched(const struct exchange *x, enum failure failure)
 	if (!up)
 		return false;
 	return (!stream_bytes_sent(up) && !conn_tls_owes(mux_conn(up->mux))) ||
-	       (failure == FAIL_STALE && was_refused_unread(x));
+	       was_refused_unread(x, failure);
 }
 
 static bool is_replayable(const struct exchange *x)
@@ -107,9 +108,7 @@ void retry_prepare_record(struct exchange *x)
 {
 	uint64_t limit = x->proxy->settings->replay_limit_bytes;
 
-	if (!is_replayable(x) && !x->attempt.is_reused)
-		limit = 0;
-	else if (!is_replayable(x) && limit > SMALL_BODY)
+	if (!is_replayable(x) && limit > SMALL_BODY)
 		limit = SMALL_BODY;
 	if (x->request.body == BODY_LENGTH && x->request.content_length > limit)
 		limit = 0;            /* it would not fit: not worth a beginning */

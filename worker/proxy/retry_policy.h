@@ -13,7 +13,7 @@
 struct retry_settings {
 	char *on_words, *code_words;  /* as written: lists with commas */
 	uint64_t attempts;            /* tries of a request, the first included */
-	uint64_t per_try_timeout_ms;  /* connect and response head of one attempt; 0: none */
+	uint64_t per_try_timeout_ms;  /* connect; response head, once the body is sent; 0: none */
 	uint64_t time_budget_ms;      /* no attempt begins later than that; 0: any time */
 	uint64_t budget_percent;      /* retries in flight, of a route's requests in flight */
 	uint64_t min_retry_concurrency;       /* so many are always allowed */

@@ -164,7 +164,6 @@ static const struct {
 	{ "mirror-pragma",           mirror_request_pragma },
 	{ "forward-client-cert",     step_forward_client_cert },
 	{ "strip-hop-by-hop",        step_strip_hop_by_hop },
-	{ "set-forwarded",           step_set_forwarded },
 	{ "want-sticky",             step_want_sticky },
 	{ "frame-empty-body",        frame_empty_body },
 };
@@ -263,9 +262,11 @@ bool steps_response(struct exchange *x, enum failure *failure)
 	frame_bodiless(head);
 	head->minor = 1;
 	head->reason = http_status_text(head->status, &x->arena);
-	/* How the endpoint keeps its connection is its matter.  What comes next from
-	 * a client that was not told to continue may be its body, or not. */
-	head->keeps_alive = !x->expects_continue || !stream_body_left(x->down);
+	/* How the endpoint keeps its connection is its matter, unless it takes no more of
+	 * the request.  What comes next from a client that was not told to continue may
+	 * be its body, or not. */
+	head->keeps_alive = !stream_body_left(x->down) ||
+			    (head->keeps_alive && !x->expects_continue);
 	return true;
 }
 

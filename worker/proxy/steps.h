@@ -14,6 +14,10 @@ bool steps_request(struct exchange *x);
 /* The answer to a request whose head is_too_large. */
 void steps_refuse_size(struct exchange *x);
 
+/* The fields that tell the app about its client: once, when an endpoint was chosen.
+ * (The access log shows of other requests what the client said itself.) */
+void steps_forward(struct exchange *x);               /* forwarded.c */
+
 /* The fields that name the chosen endpoint; for each attempt anew. */
 void steps_attempt(struct exchange *x);
 
@@ -30,7 +34,6 @@ bool step_forward_client_cert(struct exchange *x);    /* client_cert.c */
 bool step_want_instance(struct exchange *x);          /* instance.c */
 bool step_want_sticky(struct exchange *x);            /* sticky.c */
 bool step_strip_hop_by_hop(struct exchange *x);       /* forwarded.c */
-bool step_set_forwarded(struct exchange *x);          /* forwarded.c */
 bool step_strip_response(struct http_head *head);     /* forwarded.c */
 
 #endif

@@ -16,7 +16,7 @@
 #define WRONG_ID    NULL, "503 Service Unavailable", COUNTER_backend_invalid_id
 #define BAD_CERT    NULL, "526 Invalid SSL Certificate", COUNTER_backend_invalid_tls_cert
 #define NO_CERT     NULL, "496 SSL Certificate Required", -1
-#define BAD_REQUEST NULL, "400 Bad Request", COUNTER_malformed_requests
+#define BAD_REQUEST "", "400 Bad Request", COUNTER_malformed_requests
 #define CANCELLED   NULL, "499 Request Cancelled", COUNTER_client_disconnects
 #define TIMED_OUT   NULL, "408 Request Timeout", -1
 #define UNAVAILABLE NULL, "503 Service Unavailable", -1

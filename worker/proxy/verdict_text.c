@@ -120,8 +120,9 @@ static int format_text(enum failure failure, const struct failure_facts *f, char
 				"net/http: HTTP/1.x transport connection broken: ",
 				or_else(f->detail, "malformed HTTP response"));
 	case FAIL_RESPONSE_TOO_LARGE:
-		return snprintf(out, TEXT_MAX, "net/http: HTTP/1.x transport connection broken: "
-				"net/http: server response headers exceeded the limit; aborted");
+		return snprintf(out, TEXT_MAX, "net/http: HTTP/1.x transport connection broken: %s",
+				or_else(f->detail, "net/http: server response headers exceeded "
+					"the limit; aborted"));
 	case FAIL_TOO_MANY_FIELDS:
 		return snprintf(out, TEXT_MAX, "Too many response headers");
 	case FAIL_TRY_TIMEOUT:

@@ -126,9 +126,11 @@ static enum failure shake_hands(struct attempt *attempt, enum io *io)
 {
 	*io = conn_handshake(mux_conn(attempt->stream->mux));
 	attempt->is_in_handshake = *io == IO_AGAIN;
-	if (*io == IO_OK)
+	if (*io == IO_OK) {
 		attempt->times.tls_ns = clock_ns() - attempt->times.since_ns -
 					attempt->times.dial_ns;
+		attempt->sent_before = mux_conn(attempt->stream->mux)->sent;
+	}
 	if (*io == IO_OK || *io == IO_AGAIN)
 		return FAIL_NONE;
 	return handshake_failure(attempt);

@@ -38,7 +38,7 @@ struct attempt_times {
 struct attempt {
 	struct target target;
 	struct stream *stream;        /* owned; NULL before and after */
-	uint64_t sent_before;         /* its connection's conn->sent as the stream began */
+	uint64_t sent_before;         /* its connection's conn->sent before the request */
 	uint64_t idle_ms;             /* the endpoint's own idle limit, learned; 0 unknown */
 	int error;                    /* errno behind a failure, or 0 */
 	const char *detail;           /* words about a TLS failure, or NULL; until the close */

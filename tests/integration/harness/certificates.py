@@ -20,13 +20,25 @@ class Authority:
     def __init__(self, name="Test CA", folder=None):
         self.folder = folder or tempfile.mkdtemp(prefix="wye-ca-")
         os.chmod(self.folder, 0o755)
-        self.count, self.ca = 0, Certificate(self.folder, "ca")
+        self.count, self.ca, self.is_root = 0, Certificate(self.folder, "ca"), True
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
                 "-subj", f"/CN={name}", "-keyout", self.ca.key, "-out", self.ca.chain)
 
     @property
     def path(self):
         return self.ca.chain
+
+    def delegate(self, name="Intermediate CA"):
+        """An authority signed by this one; what it issues has its own certificate behind it."""
+        made = Authority(name)
+        made.is_root = False
+        request, extensions = os.path.join(made.folder, "request"), os.path.join(made.folder, "extensions")
+        with open(extensions, "w") as file:
+            file.write("basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n")
+        openssl("req", "-new", "-key", made.ca.key, "-subj", f"/CN={name}", "-out", request)
+        openssl("x509", "-req", "-in", request, "-CA", self.ca.chain, "-CAkey", self.ca.key, "-CAcreateserial",
+                "-days", "30", "-extfile", extensions, "-out", made.ca.chain)
+        return made
 
     def issue(self, *names, key="ec", days=30, subject=None):
         """`names` are DNS names or IP addresses; days < 0: expired that long ago."""
@@ -45,6 +57,9 @@ class Authority:
                     "-days", str(days), "-extfile", extensions, "-out", made.chain)
         else:
             self._sign_with_dates(request, extensions, made, "20200101000000Z", "20210101000000Z")
+        if not self.is_root:
+            with open(made.chain, "a") as chain, open(self.ca.chain) as own:
+                chain.write(own.read())
         os.chmod(made.key, 0o644)
         return made
 

@@ -235,12 +235,17 @@ static void malformed_responses_say_what_was_wrong(void **state)
 	static const struct { const char *text, *words; } cases[] = {
 		{ "garbage\r\n\r\n", "malformed HTTP response \"garbage\"" },
 		{ "HTTP/1.1 abc OK\r\n\r\n", "malformed HTTP status code \"abc\"" },
-		{ "HTTP/1.1 2000 OK\r\n\r\n", "malformed HTTP status code \"2000 OK\"" },
+		{ "HTTP/1.1 2000 OK\r\n\r\n", "malformed HTTP status code \"2000\"" },
 		{ "HTTP/1.1 099 OK\r\n\r\n", "malformed HTTP status code \"099\"" },
 		{ "HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "malformed MIME header: missing colon: \"no colon\"" },
-		{ "HTTP/1.1 200 OK\r\nX: a\x01\r\n\r\n", "malformed MIME header line: \"X: a\x01\"" },
+		{ "HTTP/1.1 200 OK\r\nX: a\x01\r\n\r\n", "malformed MIME header line: X: a\x01" },
 		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "unsupported transfer encoding: \"gzip\"" },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "bad Content-Length \"1\"" },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+		  "http: message cannot contain multiple Content-Length headers; got [\"1\" \"2\"]" },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: x\r\nContent-Length: x\r\n\r\n",
+		  "bad Content-Length \"x\"" },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+		  "too many transfer encodings: [\"chunked\" \"chunked\"]" },
 	};
 
 	(void)state;

@@ -153,7 +153,7 @@ static void a_malformed_answer_says_what_was_wrong(void **state)
 {
 	static const struct { const char *text, *words; } cases[] = {
 		{ "SSH-2.0-x\r\n\r\n", "malformed HTTP response \"SSH-2.0-x\"" },
-		{ "HTTP/1.1 20 OK\r\n\r\n", "malformed HTTP status code \"20 OK\"" },
+		{ "HTTP/1.1 20 OK\r\n\r\n", "malformed HTTP status code \"20\"" },
 		{ "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "bad Content-Length \"x\"" },
 	};
 	struct mux_pair *p = *state;
@@ -534,17 +534,40 @@ static void without_buffers_an_answer_fails_as_overload(void **state)
 	end_upstream(p);
 }
 
-static void without_buffers_a_client_is_let_go(void **state)
+/* Its request cannot be read, but answered: there is a reserve for that. */
+static void without_buffers_for_its_head_a_client_is_told_so_and_let_go(void **state)
 {
+	static const char *const before[] = { "", "GET /" };
 	struct mux_pair *p = *state;
-	struct buf *hog = exhaust(p);
+	char part[4096];
 
-	pair_open_client(p);
-	raw_send(p, REQUEST);
-	pair_turns(p, 2);
-	assert_null(mux_accept(p->down, &p->down_user.task));
-	assert_true(mux_is_finished(p->down));
-	buf_release(p->pool, hog);
+	memset(part, 'x', sizeof(part));
+	part[sizeof(part) - 1] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(before); i++) {
+		struct http_head head, response = pair_response(p, 503, BODY_NONE, 0);
+		struct stream *down;
+		struct buf *hog;
+
+		pair_open_client(p);
+		raw_send(p, before[i]);
+		pair_turns(p, 2);
+		assert_null(mux_accept(p->down, &p->down_user.task));
+		hog = exhaust(p);
+		do {
+			raw_send(p, part);
+			pair_turns(p, 2);
+			down = mux_accept(p->down, &p->down_user.task);
+			assert_true(down || (before[i][0] && !mux_is_finished(p->down)));
+		} while (!down);
+		assert_int_equal(pair_recv_head(p, down, &head), IO_ERROR);
+		assert_int_equal(stream_failure(down), FAIL_OVERLOAD);
+		assert_int_equal(down->status, 503);
+		pair_send_head(p, down, &response, true);
+		raw_expect(p, "HTTP/1.1 503 ");
+		assert_false(stream_keeps_connection(down));
+		buf_release(p->pool, hog);
+		end_downstream(p);
+	}
 }
 
 /* Small heads for clients have a reserve of their own, which ends too. */
@@ -633,7 +656,7 @@ int main(void)
 		ON_A_PAIR(a_reset_before_the_whole_request_is_one_under_our_writing),
 		ON_A_PAIR(without_buffers_a_client_is_still_told_why),
 		ON_A_PAIR(without_buffers_an_answer_fails_as_overload),
-		ON_A_PAIR(without_buffers_a_client_is_let_go),
+		ON_A_PAIR(without_buffers_for_its_head_a_client_is_told_so_and_let_go),
 		ON_A_PAIR(without_buffers_a_body_fails_as_overload_both_ways),
 		ON_A_PAIR(an_event_without_an_owner_wakes_nobody),
 	};

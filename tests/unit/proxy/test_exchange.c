@@ -353,6 +353,60 @@ static void a_try_that_takes_too_long_is_made_elsewhere(void **state)
 	close(quick);
 }
 
+/* As Envoy counts: what an endpoint needs for its answer begins with the request's end. */
+static void a_slow_upload_does_not_use_up_the_time_of_a_try(void **state)
+{
+	struct world *w = *state;
+	int far;
+
+	w->t->settings.retry.per_try_timeout_ms = 2000;
+	have_backends(w, 2);
+	request(w, HEAD_OF("PUT") "Idempotency-Key: 1\r\nContent-Length: 3\r\n\r\na");
+	far = next_attempt(w);
+	expect_in_head(w, far, "PUT / HTTP/1.1\r\n", "\r\nContent-Length: 3\r\n");
+	expect(w, far, "a");
+	pass(w, 5000);
+	far_send(w->client, "b");
+	expect(w, far, "b");
+	pass(w, 5000);
+	far_send(w->client, "c");
+	expect(w, far, "c");
+	pass(w, 1900);
+	assert_true(far_is_open(far));
+	pass(w, 100 + LATE_MS);
+	expect_end(w, far);
+	close(far);
+	far = next_attempt(w);                /* all of it again, and its own time */
+	read_head(w, far);
+	expect(w, far, "abc");
+	pass(w, 1900);
+	far_send(far, OK_5);
+	expect_in_head(w, w->client, "HTTP/1.1 200 OK\r\n", "");
+	close(far);
+}
+
+/* Nobody has the body yet: the endpoint may wait for it, and the client for its 100. */
+static void a_body_that_was_not_asked_for_yet_does_not_use_up_the_time_of_a_try(void **state)
+{
+	struct world *w = *state;
+	int far;
+
+	w->t->settings.retry.per_try_timeout_ms = 500;
+	have_backends(w, 2);
+	request(w, HEAD_OF("POST") "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+	far = next_attempt(w);
+	read_head(w, far);
+	pass(w, 500 + LATE_MS);
+	pass(w, 1000 + LATE_MS);
+	expect_in_head(w, w->client, "HTTP/1.1 100 Continue\r\n", "");
+	far_send(w->client, "abc");
+	expect(w, far, "abc");
+	pass(w, 400);
+	far_send(far, OK_5);
+	expect_in_head(w, w->client, "HTTP/1.1 200 OK\r\n", "");
+	close(far);
+}
+
 #define BUSY "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy"
 
 static void an_answer_that_operators_want_elsewhere_is_asked_for_elsewhere(void **state)
@@ -719,6 +773,8 @@ int main(void)
 		IN_A_WORLD(an_answer_of_our_own_can_say_why_by_rfc_9209),
 		IN_A_WORLD(a_host_is_unknown_only_to_a_table_that_can_be_trusted),
 		IN_A_WORLD(a_try_that_takes_too_long_is_made_elsewhere),
+		IN_A_WORLD(a_slow_upload_does_not_use_up_the_time_of_a_try),
+		IN_A_WORLD(a_body_that_was_not_asked_for_yet_does_not_use_up_the_time_of_a_try),
 		IN_A_WORLD(an_answer_that_operators_want_elsewhere_is_asked_for_elsewhere),
 		IN_A_WORLD(the_answer_of_the_last_endpoint_is_passed_on),
 		IN_A_WORLD(a_client_that_waits_to_be_asked_is_asked_after_a_second),

@@ -177,7 +177,7 @@ static void the_client_is_added_to_x_forwarded_for(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		fields_fill(&x->request, cases[i].fields);
 		x->peer_ip = str_of(cases[i].peer);
-		assert_true(step_set_forwarded(x));
+		steps_forward(x);
 		assert_string_equal(fields_value(&x->request, "X-Forwarded-For"), cases[i].value);
 	}
 }
@@ -211,7 +211,7 @@ static void x_forwarded_proto_is_kept_or_replaced_as_the_settings_say(void **sta
 		t->settings.sanitize_forwarded_proto = cases[i].sanitized;
 		x->is_tls = cases[i].tls;
 		fields_fill(&x->request, cases[i].fields);
-		assert_true(step_set_forwarded(x));
+		steps_forward(x);
 		assert_string_equal(fields_value(&x->request, "X-Forwarded-Proto"), cases[i].value);
 	}
 }
@@ -229,11 +229,11 @@ static void x_request_start_is_the_wall_clock_unless_somebody_was_earlier(void *
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		fields_fill(&x->request, cases[i].fields);
-		assert_true(step_set_forwarded(x));
+		steps_forward(x);
 		assert_string_equal(fields_value(&x->request, "X-Request-Start"), cases[i].value);
 	}
 	fields_fill(&x->request, "X-Request-Start:\n");       /* empty, and there */
-	assert_true(step_set_forwarded(x));
+	steps_forward(x);
 	fields_assert(&x->request, "X-Request-Start: \nX-Forwarded-For: " EXCHANGE_PEER_IP "\n"
 		      "X-Forwarded-Proto: http\n");
 }

@@ -372,6 +372,21 @@ static void read_request(int far)
 	}
 }
 
+/* Sends a post on the connection that the attempt has, and finds it lost. */
+static void lose_post(struct exchange_test *t, void (*before)(int far), void (*after)(int far))
+{
+	struct exchange *x = t->x;
+
+	x->request.method = STR("POST");
+	before(t->far);
+	assert_int_equal(stream_send_head(x->attempt.stream, &x->request, true), IO_OK);
+	x->upload.is_done = true;
+	assert_true(stream_bytes_sent(x->attempt.stream) > 0);
+	after(t->far);
+	loop_turn(t->pair->loop, 1000);
+	assert_int_equal(stream_recv_head(x->attempt.stream, &x->arena, &x->response), IO_ERROR);
+}
+
 /* The attempt has a connection that carried an answer before, and sends a post. */
 static struct exchange *post_on_kept_connection(struct exchange_test *t, void (*before)(int far),
 						void (*after)(int far))
@@ -385,17 +400,10 @@ static struct exchange *post_on_kept_connection(struct exchange_test *t, void (*
 	loop_turn(t->pair->loop, 0);
 	assert_int_equal(stream_recv_head(x->attempt.stream, &x->arena, &x->response), IO_OK);
 	retry_drop_upstream(x);
-	x->request.method = STR("POST");
 	assert_int_equal(upstream_open(t->proxy.upstream, &x->endpoint, &x->task, &x->attempt,
 				       &io), FAIL_NONE);
 	assert_true(x->attempt.is_reused);
-	before(t->far);
-	assert_int_equal(stream_send_head(x->attempt.stream, &x->request, true), IO_OK);
-	x->upload.is_done = true;
-	assert_true(stream_bytes_sent(x->attempt.stream) > 0);
-	after(t->far);
-	loop_turn(t->pair->loop, 1000);
-	assert_int_equal(stream_recv_head(x->attempt.stream, &x->arena, &x->response), IO_ERROR);
+	lose_post(t, before, after);
 	assert_int_equal(stream_failure(x->attempt.stream), FAIL_STALE);
 	return x;
 }
@@ -454,6 +462,34 @@ static void a_post_on_a_kept_connection_is_sent_again_only_if_nobody_read_it(voi
 	}
 }
 
+/* The same of a connection that the endpoint accepted and closed at once. */
+static void a_post_on_a_fresh_connection_is_tried_elsewhere_only_if_nobody_read_it(void **state)
+{
+	static const struct {
+		void (*before)(int far), (*after)(int far);
+		enum failure failure;
+		bool is_tried_again;
+	} cases[] = {
+		{ close_now,  do_nothing,     FAIL_RESET_BEFORE_HEAD, true  },
+		{ do_nothing, read_and_close, FAIL_EOF_BEFORE_HEAD,   false },
+		{ do_nothing, read_and_reset, FAIL_RESET_BEFORE_HEAD, false },
+		{ do_nothing, close_now,      FAIL_RESET_BEFORE_HEAD, false },
+	};
+	struct exchange_test *t = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct exchange *x = attempt(t, GET, false);
+
+		lose_post(t, cases[i].before, cases[i].after);
+		t->far = -1;
+		assert_int_equal(stream_failure(x->attempt.stream), cases[i].failure);
+		retry_or_fail(x, cases[i].failure);
+		if (x->state != (cases[i].is_tried_again ? X_PICK : X_RESPOND))
+			fail_msg("case %zu: state %d", i, x->state);
+		assert_false(x->wants_fresh);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -473,6 +509,7 @@ int main(void)
 		ON_AN_EXCHANGE(the_endpoint_is_let_go_once),
 		ON_AN_EXCHANGE(a_connection_whose_answer_was_complete_is_used_again),
 		ON_AN_EXCHANGE(a_post_on_a_kept_connection_is_sent_again_only_if_nobody_read_it),
+		ON_AN_EXCHANGE(a_post_on_a_fresh_connection_is_tried_elsewhere_only_if_nobody_read_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

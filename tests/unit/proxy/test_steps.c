@@ -33,6 +33,7 @@ static void an_ordinary_request_goes_on_with_these_fields(void **state)
 	assert_true(admit(t, REQUEST("A: 1\r\nConnection: close\r\nX-Forwarded-For: 1.1.1.1\r\n")));
 	t->x->request_id[0] = '\0';
 	http_head_set(&t->x->request, STR("X-Vcap-Request-Id"), STR("ID"));
+	steps_forward(t->x);
 	fields_assert(&t->x->request,
 		      "A: 1\n"
 		      "X-Forwarded-For: 1.1.1.1, " EXCHANGE_PEER_IP "\n"
@@ -372,19 +373,27 @@ static void an_answer_goes_on_without_its_connections_fields_and_with_ours(void 
 	assert_int_equal(failure, FAIL_NONE);
 }
 
-/* Its next bytes may be the body or another request: nobody can tell. */
-static void a_client_that_still_waits_to_continue_loses_its_connection(void **state)
+/* Its next bytes may be the body or another request: nobody can tell.  And a body that
+ * the endpoint does not take any more need not come. */
+static void a_client_whose_body_may_not_come_loses_its_connection(void **state)
 {
+	static const struct { bool waits, endpoint_goes_on, keeps_alive; } cases[] = {
+		{ false, true,  true  },
+		{ true,  true,  false },
+		{ false, false, false },
+		{ true,  false, false },
+	};
 	struct exchange_test *t = *state;
 	enum failure failure;
 
-	for (int waits = 0; waits < 2; waits++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		assert_true(admit(t, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n"
 				     "Expect: 100-continue\r\n\r\n"));
-		t->x->expects_continue = waits;
+		t->x->expects_continue = cases[i].waits;
 		begin_response(t->x, 200, "");
+		t->x->response.keeps_alive = cases[i].endpoint_goes_on;
 		assert_true(steps_response(t->x, &failure));
-		assert_int_equal(t->x->response.keeps_alive, !waits);
+		assert_int_equal(t->x->response.keeps_alive, cases[i].keeps_alive);
 	}
 }
 
@@ -522,7 +531,7 @@ int main(void)
 		ON_AN_EXCHANGE(a_status_port_answers_three_things_and_routes_nothing),
 		ON_AN_EXCHANGE(each_attempt_names_its_endpoint_and_only_that),
 		ON_AN_EXCHANGE(an_answer_goes_on_without_its_connections_fields_and_with_ours),
-		ON_AN_EXCHANGE(a_client_that_still_waits_to_continue_loses_its_connection),
+		ON_AN_EXCHANGE(a_client_whose_body_may_not_come_loses_its_connection),
 		ON_AN_EXCHANGE(whoever_knows_the_key_learns_the_way_of_a_request),
 		ON_AN_EXCHANGE(pragma_of_an_answer_becomes_cache_control_too),
 		ON_AN_EXCHANGE(a_client_may_not_say_which_instance_answered),
