@@ -48,7 +48,7 @@ def settle(pid):
 
 
 # All routes may come from one host here.
-ROOMY = {"routes_per_endpoint": 0, "routes_per_host": 0, "nats": {"pending_limit": "2G"}}
+ROOMY = {"routes_per_endpoint": 0, "routes_per_host": 0, "nats": {"pending_limit": "1G"}}
 
 
 @contextlib.contextmanager
