@@ -87,6 +87,30 @@ static struct known_message *find(const struct handles *h, struct hash128 hash)
 	return NULL;
 }
 
+void handles_fetch_tags(const struct handles *h, struct hash128 hash)
+{
+	__builtin_prefetch(&h->tags[set_of(h, hash, false)]);
+	__builtin_prefetch(&h->tags[set_of(h, hash, true)]);
+}
+
+void handles_fetch_message(const struct handles *h, struct hash128 hash)
+{
+	uint32_t tag = tag_of(hash);
+
+	for (unsigned second = 0; second < 2; second++) {
+		uint64_t set = set_of(h, hash, second);
+
+		for (uint64_t at = set; at < set + WAYS; at++)
+			if (h->tags[at] == tag)
+				__builtin_prefetch(&h->messages[at], 1);
+	}
+}
+
+const struct known_message *handles_peek(const struct handles *h, struct hash128 hash)
+{
+	return find(h, hash);
+}
+
 struct known_message *handles_find(struct handles *h, struct hash128 hash)
 {
 	struct known_message *known = find(h, hash);
