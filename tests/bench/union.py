@@ -66,7 +66,8 @@ def union(_backend, aims, options):
           f"{aims.note('union', 'share of a core', row['share'], CORE_SHARE)}")
     print(f"  a copy        {row['copy_us']:6.2f} us; in one burst {row['burst_us']:.2f} us   "
           f"{aims.note('union', 'registrar us of a copy in a burst', row['burst_us'], 1)}")
-    print(f"  lag           {row['lag_ms']:6.0f} ms at the end   {aims.note('union', 'lag (ms)', row['lag_ms'], LAG_MS)}")
+    print(f"  lag           {row['lag_ms']:6.0f} ms at the end   "
+          f"{aims.note('union', 'lag (ms)', row['lag_ms'], LAG_MS)}")
     if row["dropped"]:
         aims.fault(f"union: {row['dropped']} messages were dropped")
     return row
