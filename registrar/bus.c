@@ -140,32 +140,47 @@ static const struct bus_message *show(struct cursor *c, const natsMsg *message)
 	return &c->message;
 }
 
-static const struct bus_message *next(struct cursor *c, struct inbox_queue *queue)
+/* Takes the next batch if this one is used up; false: there is none. */
+static bool is_filled(struct cursor *c, struct inbox_queue *queue)
 {
 	while (!c->batch || c->batch->next == c->batch->count) {
 		if (c->batch)
 			batch_free(c->batch);
 		c->batch = inbox_take(queue);
 		if (!c->batch)
-			return NULL;
+			return false;
 	}
-	return show(c, c->batch->items[c->batch->next++]);
+	return true;
 }
 
 const struct bus_message *bus_next_urgent(struct bus *bus)
 {
-	return next(&bus->urgent, &bus->inbox.urgent);
+	struct cursor *c = &bus->urgent;
+
+	return is_filled(c, &bus->inbox.urgent) ? show(c, c->batch->items[c->batch->next++]) : NULL;
 }
 
 /* One wildcard carries all of router.*: what is not for us, or came as urgent, is passed by. */
-const struct bus_message *bus_next(struct bus *bus)
+static unsigned take_run(struct cursor *c, struct bus_message *out, unsigned most)
 {
-	const struct bus_message *message;
+	unsigned n = 0;
 
-	do
-		message = next(&bus->feed, &bus->inbox.feed);
-	while (message && message->subject > BUS_UNREGISTER);
-	return message;
+	while (n < most && c->batch->next < c->batch->count) {
+		out[n] = *show(c, c->batch->items[c->batch->next++]);
+		n += out[n].subject <= BUS_UNREGISTER;
+	}
+	return n;
+}
+
+unsigned bus_next_run(struct bus *bus, struct bus_message *out, unsigned most)
+{
+	while (is_filled(&bus->feed, &bus->inbox.feed)) {
+		unsigned n = take_run(&bus->feed, out, most);
+
+		if (n)
+			return n;
+	}
+	return 0;
 }
 
 unsigned bus_sources(struct bus *bus)

@@ -49,9 +49,12 @@ void bus_close(struct bus *bus);
 int bus_fd(const struct bus *bus);
 void bus_acknowledge(struct bus *bus);
 
-/* The next message or NULL.  Good until the next call of the same function. */
+/* The next message or NULL.  Good until the next call. */
 const struct bus_message *bus_next_urgent(struct bus *bus);
-const struct bus_message *bus_next(struct bus *bus);
+
+/* The next registrations and unregistrations, up to `most` of one server, in `out`; 0: there
+ * are none.  Good until the next call. */
+unsigned bus_next_run(struct bus *bus, struct bus_message *out, unsigned most);
 
 /* Sources: numbers stay; more come when a name turns out to have several addresses. */
 unsigned bus_sources(struct bus *bus);

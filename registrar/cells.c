@@ -19,7 +19,7 @@ struct cells *cells_create(void)
 	struct cells *cells = mem_zalloc(sizeof(*cells));
 
 	cells->room = ROOM_MIN;
-	cells->of = mem_zalloc(cells->room * sizeof(*cells->of));
+	cells->of = mem_zalloc_table(cells->room * sizeof(*cells->of));
 	return cells;
 }
 
@@ -46,7 +46,7 @@ static void rebuild(struct cells *cells, uint32_t room, bool only_live)
 	struct cell *old = cells->of;
 	uint32_t old_room = cells->room;
 
-	cells->of = mem_zalloc(room * sizeof(*cells->of));
+	cells->of = mem_zalloc_table(room * sizeof(*cells->of));
 	cells->room = room;
 	cells->used = 0;
 	for (uint32_t i = 0; i < old_room; i++)

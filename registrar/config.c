@@ -50,7 +50,7 @@ static const struct setting nats_rows[] = {
 	N(TEXT, password, "password", ""),
 	N(MS, ping_interval_ms, "ping_interval", "5s", "100ms", "10m"),
 	N(MS, connect_timeout_ms, "connect_timeout", "2s", "100ms", "1m"),
-	N(BYTES, pending_limit, "pending_limit", "64M", "64K", "1G"),
+	N(BYTES, pending_limit, "pending_limit", "1G", "64K", "16G"),
 	N(CHOICE, union_mode, "union", "full", "full|standby"),
 	N(MS, probe_interval_ms, "probe_interval", "2s", "50ms", "1m"),
 	N(N, probe_misses, "probe_misses", 3, 1, 100),

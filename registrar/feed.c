@@ -85,20 +85,22 @@ const struct bus_message *feed_take_urgent(struct feed *f, uint64_t now_ms)
 	return NULL;
 }
 
-const struct bus_message *feed_next(struct feed *f)
+unsigned feed_next_run(struct feed *f, struct bus_message *out, unsigned most)
 {
-	const struct bus_message *m = bus_next(f->bus);
+	unsigned n = bus_next_run(f->bus, out, most);
 	struct feed_source *source;
 
-	if (!m)
-		return NULL;
-	source = &f->of[m->source];
-	source->lag_ms = f->now_ms > m->received_ms ? f->now_ms - m->received_ms : 0;
-	if (m->subject == BUS_REGISTER) {
+	if (!n)
+		return 0;
+	source = &f->of[out->source];
+	source->lag_ms = f->now_ms > out->received_ms ? f->now_ms - out->received_ms : 0;
+	for (unsigned i = 0; i < n; i++) {
+		if (out[i].subject != BUS_REGISTER)
+			continue;
 		source->messages++;
-		source_note_heard(&f->sources, m->source, m->received_ms);
+		source_note_heard(&f->sources, out[i].source, out[i].received_ms);
 	}
-	return m;
+	return n;
 }
 
 /* --- the tick */

@@ -23,8 +23,8 @@ struct handles {
 
 static void make_places(struct handles *h)
 {
-	h->messages = mem_zalloc(h->sets * WAYS * sizeof(*h->messages));
-	h->tags = mem_zalloc(h->sets * WAYS * sizeof(*h->tags));
+	h->messages = mem_zalloc_table(h->sets * WAYS * sizeof(*h->messages));
+	h->tags = mem_zalloc_table(h->sets * WAYS * sizeof(*h->tags));
 }
 
 struct handles *handles_create(unsigned messages, unsigned most)
@@ -85,6 +85,30 @@ static struct known_message *find(const struct handles *h, struct hash128 hash)
 				return &h->messages[at];
 	}
 	return NULL;
+}
+
+void handles_fetch_tags(const struct handles *h, struct hash128 hash)
+{
+	__builtin_prefetch(&h->tags[set_of(h, hash, false)]);
+	__builtin_prefetch(&h->tags[set_of(h, hash, true)]);
+}
+
+void handles_fetch_message(const struct handles *h, struct hash128 hash)
+{
+	uint32_t tag = tag_of(hash);
+
+	for (unsigned second = 0; second < 2; second++) {
+		uint64_t set = set_of(h, hash, second);
+
+		for (uint64_t at = set; at < set + WAYS; at++)
+			if (h->tags[at] == tag)
+				__builtin_prefetch(&h->messages[at], 1);
+	}
+}
+
+const struct known_message *handles_peek(const struct handles *h, struct hash128 hash)
+{
+	return find(h, hash);
 }
 
 struct known_message *handles_find(struct handles *h, struct hash128 hash)
@@ -149,18 +173,25 @@ static void forget_history(struct handles *h)
 			known_forget(h, &h->messages[i]);
 }
 
+/* Each set falls apart into two, so all of it fits; memory is gone through in order. */
 static void grow(struct handles *h)
 {
 	struct known_message *old = h->messages;
-	uint64_t count = h->sets * WAYS;
+	uint64_t old_sets = h->sets;
 
 	free(h->tags);
 	h->sets *= 2;
-	h->known = 0;
 	make_places(h);
-	for (uint64_t i = 0; i < count; i++)
-		if (old[i].count)
-			put(h, &old[i]);
+	for (uint64_t i = 0; i < old_sets * WAYS; i++) {
+		bool is_second = (old[i].hash.a & (old_sets - 1)) != i / WAYS;
+		struct known_message *place;
+
+		if (!old[i].count)
+			continue;
+		place = free_place(h, set_of(h, old[i].hash, is_second));
+		*place = old[i];
+		h->tags[place - h->messages] = tag_of(old[i].hash);
+	}
 	free(old);
 }
 

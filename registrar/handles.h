@@ -27,6 +27,12 @@ void handles_destroy(struct handles *handles);
 
 struct hash128 handles_hash(const struct handles *handles, struct str payload);
 
+/* For look-ups of many: fetch the tags of all, then the messages of all, then look.  These
+ * change nothing; a peek is no find. */
+void handles_fetch_tags(const struct handles *handles, struct hash128 hash);
+void handles_fetch_message(const struct handles *handles, struct hash128 hash);
+const struct known_message *handles_peek(const struct handles *handles, struct hash128 hash);
+
 /* The message of that hash, or NULL: it is not known. */
 struct known_message *handles_find(struct handles *handles, struct hash128 hash);
 

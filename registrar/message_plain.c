@@ -23,20 +23,13 @@ static bool take(struct scan *s, char c)
 	return true;
 }
 
-/* Printable ASCII except quote and backslash. */
-static bool is_plain(char c)
-{
-	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-}
-
 static bool take_text(struct scan *s, struct str *out)
 {
 	const char *begin = s->at + 1;
 
 	if (!take(s, '"'))
 		return false;
-	while (s->at != s->end && is_plain(*s->at))
-		s->at++;
+	s->at += str_plain_run(str_range(s->at, s->end));
 	*out = (struct str){ begin, (size_t)(s->at - begin) };
 	return take(s, '"');
 }

@@ -9,6 +9,8 @@
 #include "base/mem.h"
 
 #define ROOM_MIN 1024u
+#define SAMPLE 4096u
+#define AHEAD 16u                     /* places, while all are moved */
 #define GONE_SETS 2048u
 #define GONE_WAYS 8
 /* A late owner stays so for a few cycles after its last message. */
@@ -42,7 +44,7 @@ struct owners *owners_create(const struct seen *seen)
 
 	o->seen = seen;
 	o->room = ROOM_MIN;
-	o->of = mem_zalloc(o->room * sizeof(*o->of));
+	o->of = mem_zalloc_table(o->room * sizeof(*o->of));
 	return o;
 }
 
@@ -75,25 +77,41 @@ static bool is_alive(const struct owners *o, const struct owner *owner)
 	return note->tag == owner->tag && note->routes && !(note->marks & ROW_DISOWNED);
 }
 
+/* Places are taken in no order: the first of them stand for all. */
+static bool is_half_alive(const struct owners *o)
+{
+	uint32_t sample = o->room < SAMPLE ? o->room : SAMPLE, alive = 0;
+
+	for (uint32_t i = 0; i < sample; i++)
+		alive += o->of[i].address && is_alive(o, &o->of[i]);
+	return 4 * alive > sample;
+}
+
+static void prefetch_row(const struct owners *o, const struct owner *owner)
+{
+	if (owner->address && owner->row < seen_rows(o->seen))
+		__builtin_prefetch(seen_row((struct seen *)o->seen, owner->row));
+}
+
 /* Twice the room, or the same if enough of them are no longer there. */
 static void make_room(struct owners *o)
 {
 	struct owner *old = o->of;
-	uint32_t old_room = o->room, alive = 0;
+	uint32_t old_room = o->room;
 
 	if (3 * (o->used + 1) <= 2 * o->room)
 		return;
-	for (uint32_t i = 0; i < old_room; i++)
-		alive += old[i].address && is_alive(o, &old[i]);
-	if (2 * alive > o->room / 2)
+	if (is_half_alive(o))
 		o->room *= 2;
-	o->of = mem_zalloc(o->room * sizeof(*o->of));
+	o->of = mem_zalloc_table(o->room * sizeof(*o->of));
 	o->used = 0;
-	for (uint32_t i = 0; i < old_room; i++)
+	for (uint32_t i = 0; i < old_room; i++) {
+		prefetch_row(o, &old[(i + AHEAD) & (old_room - 1)]);
 		if (old[i].address && is_alive(o, &old[i])) {
 			*place_of(o, old[i].address) = old[i];
 			o->used++;
 		}
+	}
 	free(old);
 }
 

@@ -7,8 +7,11 @@
 
 #define SECOND 10u                    /* ticks */
 
-bool quota_allows(const struct quota *q, const struct row_note *note, const struct cell *cell)
+bool quota_allows(const struct quota *q, const struct row_note *note, const struct cell *cell,
+		  unsigned used_percent)
 {
+	if (used_percent < q->free_percent)
+		return true;
 	if (q->per_endpoint && note && note->routes >= q->per_endpoint)
 		return false;
 	return !q->per_host || !cell || cell->routes < q->per_host;

@@ -1,7 +1,7 @@
 /*
- * registrar/quota.h - how many routes one endpoint and one host may have, so that
- * an emitter gone wild fills its own share and not the table; and how much of its
- * noise is read at all, so that it costs others no time.
+ * registrar/quota.h - how many routes one endpoint and one host may have once the table
+ * gets full, so that an emitter gone wild takes what is free but never the last quarter;
+ * and how much of its noise is read at all then, so that it costs others no time.
  */
 #ifndef REGISTRAR_QUOTA_H
 #define REGISTRAR_QUOTA_H
@@ -13,14 +13,19 @@
 /* Messages a second that are read of a host that was refused a route just now. */
 #define QUOTA_READS_PER_SECOND 500
 
+/* As long as the table is not fuller than that, there are no limits. */
+#define QUOTA_FREE_PERCENT 75
+
 struct quota {
 	uint64_t per_endpoint, per_host;      /* routes; 0: any number */
+	unsigned free_percent;
 	uint32_t refused_tick;                /* of the last refusal of all; 0: none yet */
 };
 
-/* True if it may have one route more.  `note`: NULL, it has none yet. */
+/* True if it may have one route more.  `note`: NULL, it has none yet; `used_percent`: of the
+ * table. */
 bool quota_allows(const struct quota *quota, const struct row_note *note,
-		  const struct cell *cell);
+		  const struct cell *cell, unsigned used_percent);
 
 void quota_note_refusal(struct quota *quota, struct cell *cell, uint32_t tick);
 

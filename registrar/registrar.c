@@ -113,12 +113,22 @@ static int attach(struct registrar *r, struct reason *reason)
 	return feed_open(&r->feed, reason);
 }
 
-static void handle(struct registrar *r, const struct bus_message *message, uint32_t tick)
+/* Memory for all of them is fetched before the first is worked on. */
+static void handle_run(struct registrar *r, const struct bus_message *run, unsigned count,
+		       uint32_t tick)
 {
-	if (message->subject == BUS_REGISTER)
-		registry_register(r->registry, message->source, message->payload, tick);
-	else
-		registry_unregister(r->registry, message->source, message->payload, tick);
+	struct hash128 hashes[BATCH];
+
+	for (unsigned i = 0; i < count; i++)
+		hashes[i] = registry_hash(r->registry, run[i].payload);
+	registry_fetch(r->registry, hashes, count);
+	for (unsigned i = 0; i < count; i++) {
+		if (run[i].subject == BUS_REGISTER)
+			registry_register_hashed(r->registry, run[i].source, run[i].payload, hashes[i],
+						 tick);
+		else
+			registry_unregister(r->registry, run[i].source, run[i].payload, tick);
+	}
 }
 
 /* Greets and probes are answered on the way. */
@@ -135,19 +145,18 @@ static void take_urgent(struct registrar *r, uint64_t now)
 static bool take_messages(struct registrar *r)
 {
 	uint64_t began = clock_ms(), now = began;
-	const struct bus_message *message = NULL;
+	struct bus_message run[BATCH];
+	unsigned count;
 
 	take_urgent(r, now);
 	log_hold();
 	do {
-		uint32_t tick = table_tick(r->table, now);
-
-		for (unsigned i = 0; i < BATCH && (message = feed_next(&r->feed)); i++)
-			handle(r, message, tick);
+		count = feed_next_run(&r->feed, run, BATCH);
+		handle_run(r, run, count, table_tick(r->table, now));
 		now = clock_ms();
-	} while (message && now - began < TURN_MS);
+	} while (count && now - began < TURN_MS);
 	log_release();
-	return message != NULL;
+	return count > 0;
 }
 
 static void take_events(struct registrar *r)

@@ -15,6 +15,7 @@
 /* Known messages: few at first, as many as could have routes in the table at most. */
 #define KNOWN_FIRST 4096u
 #define ROUTE_BYTES_MIN 128u
+#define ARENA_ROOM 2048               /* enough for the usual message */
 
 struct registry {
 	const struct registrar_settings *settings;
@@ -23,6 +24,7 @@ struct registry {
 	struct board *board;
 	uint64_t *counters;
 	struct handles *handles;
+	uint32_t update_tick;         /* FACT_LAST_UPDATE_MS was set in */
 	struct log_limit invalid_limit, full_limit, large_limit, filtered_limit, dropped_limit;
 	struct log_limit quota_limit, owner_limit;
 };
@@ -275,6 +277,18 @@ static void settle(struct arrival *a, const struct route_handle *handle)
 	trust_heard(r->trust, handle->row, a->source, a->tick);
 }
 
+/* Of the memory or of the places for endpoints, whichever is scarcer. */
+static unsigned used_percent(const struct registry *r)
+{
+	struct table_usage usage;
+	uint64_t bytes, rows;
+
+	route_writer_usage(r->writer, &usage);
+	bytes = usage.used_bytes * 100 / usage.capacity_bytes;
+	rows = usage.endpoints * 100 / usage.endpoints_most;
+	return (unsigned)(bytes > rows ? bytes : rows);
+}
+
 static bool is_refused_by_quota(struct arrival *a, struct str uri)
 {
 	struct registry *r = a->registry;
@@ -285,7 +299,7 @@ static bool is_refused_by_quota(struct arrival *a, struct str uri)
 	bool has_row = owners_row(t->owners, &a->claim.id, &row);
 	uint64_t suppressed;
 
-	if (quota_allows(&t->quota, has_row ? trust_row(t, row) : NULL, cell))
+	if (quota_allows(&t->quota, has_row ? trust_row(t, row) : NULL, cell, used_percent(r)))
 		return false;
 	quota_note_refusal(&t->quota, cell, a->tick);
 	counter_add(r->counters, COUNTER_quota_refusals_total, 1);
@@ -426,14 +440,51 @@ static void log_dropped_fields(struct registry *r, const struct registration *re
 		       STR_ARG(registration->endpoint.app_id), (unsigned long long)suppressed);
 }
 
+struct hash128 registry_hash(const struct registry *r, struct str payload)
+{
+	return handles_hash(r->handles, payload);
+}
+
+/* One step for all before the next step: each begins where the one before has pointed. */
+void registry_fetch(const struct registry *r, const struct hash128 *hashes, unsigned count)
+{
+	const struct known_message *known;
+
+	for (unsigned i = 0; i < count; i++)
+		handles_fetch_tags(r->handles, hashes[i]);
+	for (unsigned i = 0; i < count; i++)
+		handles_fetch_message(r->handles, hashes[i]);
+	for (unsigned i = 0; i < count; i++)
+		if ((known = handles_peek(r->handles, hashes[i])))
+			route_writer_fetch(r->writer, known_handles(known));
+	for (unsigned i = 0; i < count; i++)
+		if ((known = handles_peek(r->handles, hashes[i])))
+			route_writer_fetch_route(r->writer, known_handles(known));
+}
+
+/* Many a millisecond: the clock of the tick will do. */
+static void note_update(struct registry *r, uint32_t tick)
+{
+	if (tick == r->update_tick)
+		return;
+	r->update_tick = tick;
+	board_set_fact(r->board, FACT_LAST_UPDATE_MS, clock_ms());
+}
+
 void registry_register(struct registry *r, unsigned source, struct str payload, uint32_t tick)
 {
+	registry_register_hashed(r, source, payload, handles_hash(r->handles, payload), tick);
+}
+
+void registry_register_hashed(struct registry *r, unsigned source, struct str payload,
+			      struct hash128 hash, uint32_t tick)
+{
 	struct arrival a = { .registry = r, .source = source, .tick = tick };
-	struct hash128 hash = handles_hash(r->handles, payload);
+	char room[ARENA_ROOM];
 	struct arena arena;
 
 	if (refresh_known(r, hash, source, tick)) {
-		board_set_fact(r->board, FACT_LAST_UPDATE_MS, clock_ms());
+		note_update(r, tick);
 		return;
 	}
 	if (!quota_may_read(&r->trust->quota, r->trust->cells, &r->trust->key, payload, tick)) {
@@ -441,7 +492,7 @@ void registry_register(struct registry *r, unsigned source, struct str payload, 
 		return;
 	}
 	route_writer_because(r->writer, HISTORY_REGISTERED, source, STR_NONE);
-	arena_init(&arena, NULL, 0);
+	arena_init(&arena, room, sizeof(room));
 	if (read_message(r, "router.register", payload, &arena, &a.registration)) {
 		log_dropped_fields(r, &a.registration);
 		clamp_lifetime(r, &a.registration.endpoint);

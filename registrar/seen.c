@@ -35,24 +35,33 @@ void seen_destroy(struct seen *seen)
 	free(seen);
 }
 
+static void *enlarged(void *old, size_t bytes, size_t room)
+{
+	void *larger = mem_zalloc_table(room);
+
+	if (bytes)
+		memcpy(larger, old, bytes);
+	free(old);
+	return larger;
+}
+
 static void grow(struct seen *seen, uint32_t row)
 {
 	uint32_t room = seen->room ? seen->room : ROOM_MIN;
 
 	while (room <= row)
 		room *= 2;
-	seen->ticks = mem_resize(seen->ticks, (size_t)room * seen->sources * sizeof(uint32_t));
-	seen->notes = mem_resize(seen->notes, (size_t)room * sizeof(*seen->notes));
-	memset(seen->ticks + (size_t)seen->room * seen->sources, 0,
-	       (size_t)(room - seen->room) * seen->sources * sizeof(uint32_t));
-	memset(seen->notes + seen->room, 0, (room - seen->room) * sizeof(*seen->notes));
+	seen->ticks = enlarged(seen->ticks, (size_t)seen->room * seen->sources * sizeof(uint32_t),
+			       (size_t)room * seen->sources * sizeof(uint32_t));
+	seen->notes = enlarged(seen->notes, (size_t)seen->room * sizeof(*seen->notes),
+			       (size_t)room * sizeof(*seen->notes));
 	seen->room = room;
 }
 
 /* A server more than there were at first: every row gets a place for it. */
 static void widen(struct seen *seen, unsigned sources)
 {
-	uint32_t *ticks = mem_zalloc((size_t)seen->room * sources * sizeof(*ticks) + 1);
+	uint32_t *ticks = mem_zalloc_table((size_t)seen->room * sources * sizeof(*ticks) + 1);
 
 	for (uint32_t row = 0; row < seen->rows; row++)
 		memcpy(ticks + (size_t)row * sources, seen->ticks + (size_t)row * seen->sources,

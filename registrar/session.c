@@ -6,6 +6,7 @@
 #include "registrar/session.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <nats/nats.h>
 #include <poll.h>
 #include <pthread.h>
@@ -23,6 +24,7 @@
 #define GATHER_BYTES (32 << 10)       /* less than that at once is not worth a wake-up, so */
 #define GATHER_MS 4                   /* more is waited for so long */
 #define MESSAGE_OVERHEAD 256          /* what the library keeps beside the payload */
+#define BURST_BYTES (64u << 20)       /* so many that waited leave memory worth giving back */
 
 struct session {
 	struct session_shared *shared;
@@ -34,6 +36,7 @@ struct session {
 	int wake;
 	atomic_bool wants_write, is_over, must_end;
 	bool has_reader;
+	bool had_burst;               /* reader's */
 };
 
 static void ring(int fd)
@@ -174,6 +177,19 @@ static uint64_t hand_over_all(struct session *s)
 	return feed_bytes;
 }
 
+/* The heap of a burst goes back to the machine once all of it was applied. */
+static void give_back(struct session *s)
+{
+	uint64_t pending = atomic_load_explicit(&s->shared->pending_bytes, memory_order_relaxed);
+
+	if (pending > BURST_BYTES) {
+		s->had_burst = true;
+	} else if (s->had_burst && pending == 0) {
+		s->had_burst = false;
+		malloc_trim(0);
+	}
+}
+
 /* A busy server sends a few messages at a time, and waking up costs more than they do. */
 static void gather(uint64_t feed_bytes)
 {
@@ -258,6 +274,7 @@ static void *read_all(void *argument)
 		if (fds[0].revents & ~POLLOUT)
 			read_what_came(s);
 		gather(hand_over_all(s));
+		give_back(s);
 	}
 	atomic_store(&s->is_over, true);
 	ring(s->shared->keeper_event);

@@ -21,7 +21,7 @@ void intern_init(struct intern *map, uint64_t items)
 	*map = (struct intern){ .room = ROOM_MIN };
 	while (map->room < items + items / 2 + 1)
 		map->room *= 2;
-	map->items = mem_zalloc(map->room * sizeof(*map->items));
+	map->items = mem_zalloc_table(map->room * sizeof(*map->items));
 }
 
 void intern_fini(struct intern *map)
@@ -77,7 +77,7 @@ static void grow(struct intern *map)
 	struct intern old = *map;
 
 	map->room = old.room ? 2 * old.room : ROOM_MIN;
-	map->items = mem_zalloc(map->room * sizeof(*map->items));
+	map->items = mem_zalloc_table(map->room * sizeof(*map->items));
 	for (uint64_t i = 0; i < old.room; i++)
 		if (old.items[i].count)
 			put(map, old.items[i]);

@@ -512,6 +512,26 @@ int route_writer_refresh(struct route_writer *w, const struct route_handle *hand
 	return 0;
 }
 
+void route_writer_fetch(const struct route_writer *w, const struct route_handle *handle)
+{
+	__builtin_prefetch(shm_get(w->table, handle->inst, sizeof(struct inst)));
+	__builtin_prefetch(&w->space.index[index_home((uint32_t)(handle->route_hash >> 32),
+						      w->space.bits)]);
+}
+
+/* The first word with its tag: nearly always the right one. */
+void route_writer_fetch_route(const struct route_writer *w, const struct route_handle *handle)
+{
+	uint32_t tag = (uint32_t)(handle->route_hash >> 32);
+	uint64_t mask = (1ull << w->space.bits) - 1, word;
+
+	for (uint64_t at = index_home(tag, w->space.bits); (word = w->space.index[at & mask]); at++)
+		if (index_tag(word) == tag) {
+			__builtin_prefetch(shm_get(w->table, index_ref(word), sizeof(struct route)), 1);
+			return;
+		}
+}
+
 bool route_writer_find(const struct route_writer *w, const struct route_key *key, struct str host,
 		       uint16_t port, struct endpoint *out, struct route_handle *handle)
 {
@@ -758,6 +778,6 @@ void route_writer_usage(const struct route_writer *w, struct table_usage *out)
 		.free_list_bytes = alloc_free_listed(w->space.alloc),
 		.deferred_bytes = epoch_deferred(w->epoch),
 		.routes = w->space.routes, .entries = w->space.entries,
-		.endpoints = w->space.rows.used,
+		.endpoints = w->space.rows.used, .endpoints_most = w->board->rows,
 	};
 }

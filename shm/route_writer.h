@@ -61,6 +61,11 @@ bool route_writer_find(const struct route_writer *writer, const struct route_key
 int route_writer_refresh(struct route_writer *writer, const struct route_handle *handle,
 			 uint32_t tick);
 
+/* For refreshes of many: fetch for all, then the route for all, then refresh; waits for memory
+ * overlap then.  These change nothing. */
+void route_writer_fetch(const struct route_writer *writer, const struct route_handle *handle);
+void route_writer_fetch_route(const struct route_writer *writer, const struct route_handle *handle);
+
 /* Removes host:port from the pool.  With a non-empty instance_id on both sides
  * they must be equal (W12).  0; -ENOENT no such pool; -ESRCH no such endpoint in
  * it; -EEXIST another instance lives there now.  *is_route_gone: the pool went
@@ -134,7 +139,7 @@ int route_writer_stuck_slot(const struct route_writer *writer, uint64_t now_ms, 
 
 struct table_usage {
 	uint64_t used_bytes, capacity_bytes, free_list_bytes, deferred_bytes;
-	uint64_t routes, entries, endpoints;
+	uint64_t routes, entries, endpoints, endpoints_most;
 };
 void route_writer_usage(const struct route_writer *writer, struct table_usage *out);
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static uint64_t read_clock(clockid_t id)
@@ -127,11 +128,20 @@ const char *duration_format(uint64_t ns, char *out, size_t cap)
 
 void timestamp_format(uint64_t wall_ns, char out[TIMESTAMP_SIZE])
 {
+	static __thread time_t known = -1;    /* its date costs more than all the rest */
+	static __thread char date[24];
 	time_t seconds = (time_t)(wall_ns / 1000000000u);
-	char date[24];
+	uint64_t ns = wall_ns % 1000000000u;
 	struct tm tm;
 
-	gmtime_r(&seconds, &tm);
-	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out, TIMESTAMP_SIZE, "%.19s.%09uZ", date, (unsigned)(wall_ns % 1000000000u));
+	if (seconds != known) {
+		gmtime_r(&seconds, &tm);
+		strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+		known = seconds;
+	}
+	memcpy(out, date, 19);
+	out[19] = '.';
+	for (int i = 28; i > 19; i--, ns /= 10)
+		out[i] = (char)('0' + ns % 10);
+	memcpy(out + 29, "Z", 2);
 }

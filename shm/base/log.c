@@ -58,20 +58,17 @@ static void put_number(struct line *l, const char *format, ...)
 	put(l, number, n > 0 ? (size_t)n : 0);
 }
 
-/* How many bytes from here on need nothing. */
-static size_t plain_run(struct str s, size_t from)
+static void put_u64(struct line *l, uint64_t value)
 {
-	size_t i = from;
+	char digits[20];
 
-	while (i < s.len && s.p[i] >= 0x20 && s.p[i] < 0x7f && s.p[i] != '"' && s.p[i] != '\\')
-		i++;
-	return i - from;
+	put(l, digits, u64_format(value, digits));
 }
 
 static void put_escaped(struct line *l, struct str s)
 {
 	for (size_t i = 0; i < s.len && !l->is_full;) {
-		size_t run = plain_run(s, i), n;
+		size_t run = str_plain_run(str_sub(s, i, STR_REST)), n;
 		unsigned char c;
 		uint32_t rune;
 
@@ -152,7 +149,10 @@ static void put_unsigned(struct line *l, struct conversion c, va_list *args)
 				   c.size == 'l' ? va_arg(*args, unsigned long) :
 				   c.size == 'z' ? va_arg(*args, size_t) : va_arg(*args, unsigned);
 
-	put_number(l, c.letter == 'x' ? "\"0x%llx\"" : "%llu", value);
+	if (c.letter == 'x')
+		put_number(l, "\"0x%llx\"", value);
+	else
+		put_u64(l, value);
 }
 
 static void put_value(struct line *l, struct conversion c, bool is_json, va_list *args)
@@ -326,7 +326,8 @@ void log_line(enum log_level level, const char *component, const char *event,
 	l.is_full = false;
 	if (!component)
 		component = default_component;
-	put_number(&l, "{\"log_level\":%d", (int)level);
+	put_text(&l, "{\"log_level\":");
+	put_u64(&l, (uint64_t)level);
 	put_timestamp(&l);
 	put_text(&l, ",\"message\":");
 	put_string(&l, str_of(event));

@@ -6,11 +6,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/must.h"
 
 #define ARENA_CHUNK 4096
 #define ARENA_ALIGN 16
+#define HUGE_PAGE ((uintptr_t)2 << 20)
 
 struct arena_chunk {
 	struct arena_chunk *older;
@@ -30,6 +32,18 @@ void *mem_zalloc(size_t size)
 	void *p = calloc(1, size ? size : 1);
 
 	must(p != NULL);
+	return p;
+}
+
+/* A refusal of the advice changes nothing. */
+void *mem_zalloc_table(size_t size)
+{
+	void *p = mem_zalloc(size);
+	uintptr_t from = ((uintptr_t)p + HUGE_PAGE - 1) & -HUGE_PAGE;
+	uintptr_t to = ((uintptr_t)p + size) & -HUGE_PAGE;
+
+	if (from < to)
+		madvise((void *)from, to - from, MADV_HUGEPAGE);
 	return p;
 }
 

@@ -13,6 +13,10 @@ void *mem_alloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *mem_zalloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *mem_resize(void *old, size_t size) __attribute__((returns_nonnull));
 
+/* The same, zeroed, for a table that is looked up at random: a large one lies in huge
+ * pages if the kernel has some, so that a look-up misses the cache only. */
+void *mem_zalloc_table(size_t size) __attribute__((malloc, returns_nonnull));
+
 /* A terminated copy; the caller frees it. */
 char *mem_strdup(struct str s) __attribute__((malloc, returns_nonnull));
 

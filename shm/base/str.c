@@ -180,6 +180,40 @@ static size_t u64_digits_of(uint64_t value)
 	return least + (value >= powers[least]);
 }
 
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* In bit 7 of each byte: it is 0.  Bytes behind such a one may be marked as well. */
+static uint64_t zero_bytes(uint64_t word)
+{
+	return (word - 0x0101010101010101u) & ~word & 0x8080808080808080u;
+}
+
+static bool has_other_than_plain(uint64_t word)
+{
+	const uint64_t each = 0x0101010101010101u;
+
+	return (word | ((word - 0x20 * each) & ~word)) & 0x80 * each ||
+	       zero_bytes(word ^ '"' * each) | zero_bytes(word ^ '\\' * each) |
+	       zero_bytes(word ^ 0x7f * each);
+}
+
+size_t str_plain_run(struct str s)
+{
+	size_t n = 0;
+
+	for (uint64_t word; s.len - n >= sizeof(word); n += sizeof(word)) {
+		memcpy(&word, s.p + n, sizeof(word));
+		if (has_other_than_plain(word))
+			break;
+	}
+	while (n < s.len && is_plain((unsigned char)s.p[n]))
+		n++;
+	return n;
+}
+
 size_t u64_format(uint64_t value, char *out)
 {
 	size_t len = u64_digits_of(value), at;

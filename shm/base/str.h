@@ -93,6 +93,10 @@ size_t utf8_decode(struct str s, uint32_t *rune);
 /* "00" to "99". */
 extern const char u64_digits[100][2];
 
+/* How many bytes from the begin are printable ASCII other than quote and backslash: what
+ * JSON and our log say as it is. */
+size_t str_plain_run(struct str s);
+
 /* Writes decimal digits, no terminator; returns their count.  `out` holds 20 bytes. */
 size_t u64_format(uint64_t value, char *out);
 

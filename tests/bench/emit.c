@@ -4,12 +4,12 @@
  * route-emitter sends, through one plain NATS connection.
  *
  *   emit PORT [--first N] [--routes N] [--rounds N] [--rate MESSAGES/S] [--instances N]
- *             [--backend PORT] [--churn]
+ *             [--backend PORT] [--host N] [--churn]
  *
  * Route k is app-k.apps.example.com, k with seven digits.  All messages of a round
  * are different; each round is the same, but with --churn every second round takes
  * back what the one before registered.  With --backend all routes are those of one
- * app at 127.0.0.1:PORT, otherwise each has an app and an address of its own.
+ * app at 127.0.0.N:PORT (N: 1), otherwise each has an app and an address of its own.
  * Prints how many messages went out in how many seconds once the server has read
  * the last.
  */
@@ -29,7 +29,7 @@
 #define MESSAGE_BYTES 2048
 
 struct options {
-	uint64_t nats_port, first, routes, rounds, rate, instances, backend;
+	uint64_t nats_port, first, routes, rounds, rate, instances, backend, host;
 	bool churns;
 };
 
@@ -119,7 +119,8 @@ static char *put_address(char *at, const struct options *o, uint64_t instance)
 {
 	at = put(at, "{\"host\":\"");
 	if (o->backend) {
-		at = put(at, "127.0.0.1");
+		at = put(at, "127.0.0.");
+		at = put_number(at, o->host);
 	} else {
 		at = put(at, "10.");
 		at = put_number(at, instance >> 16 & 255);
@@ -295,7 +296,7 @@ static bool is_number_option(struct options *o, const char *name, uint64_t value
 	const struct { const char *name; uint64_t *out; } rows[] = {
 		{ "--first", &o->first }, { "--routes", &o->routes }, { "--rounds", &o->rounds },
 		{ "--rate", &o->rate }, { "--instances", &o->instances },
-		{ "--backend", &o->backend },
+		{ "--backend", &o->backend }, { "--host", &o->host },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -308,11 +309,11 @@ static bool is_number_option(struct options *o, const char *name, uint64_t value
 
 static struct options read_options(int argc, char **argv)
 {
-	struct options o = { .routes = 1, .rounds = 1, .instances = 1 };
+	struct options o = { .routes = 1, .rounds = 1, .instances = 1, .host = 1 };
 
 	if (argc < 2) {
 		fprintf(stderr, "usage: emit PORT [--first N] [--routes N] [--rounds N] [--rate N] "
-			"[--instances N] [--backend PORT] [--churn]\n");
+			"[--instances N] [--backend PORT] [--host N] [--churn]\n");
 		exit(2);
 	}
 	o.nats_port = strtoull(argv[1], NULL, 10);

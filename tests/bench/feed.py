@@ -2,12 +2,15 @@
 import contextlib
 import json
 import os
+import queue
 import statistics
 import subprocess
+import threading
 import time
 
 import targets
 from harness import Bus, Router
+from harness.bus import BusClient
 from harness.waiting import spawn
 from measure import load, measure, middle, ratio
 
@@ -15,6 +18,8 @@ ROUTES = 1_000_000
 ROUTES_QUICK = 100_000
 LOAD_SECONDS = 6               # a million routes
 HOSTS = 100_000
+GREET_MS = 100                 # within which each is answered, while all that is loaded
+GREET_EVERY_S = 0.02
 UPDATE_RATES = (0, 5_000, 50_000)
 UPDATE_ROUNDS = 5
 GIVE_UP_S = 120
@@ -47,20 +52,47 @@ def settle(pid):
         before = now
 
 
-# All routes may come from one host here.
-ROOMY = {"routes_per_endpoint": 0, "routes_per_host": 0, "nats": {"pending_limit": "2G"}}
-
-
 @contextlib.contextmanager
 def router_with_room(**settings):
     bus = Bus()
     router = Router(bus, table={"size": "2G"}, log={"level": "info"}, master={"workers": 1},
-                    access_log={"file": ""}, registrar=ROOMY, **settings)
+                    access_log={"file": ""}, **settings)
     try:
         yield router
     finally:
         router.close()
         bus.close()
+
+
+def percentile(values, percent):
+    return sorted(values)[min(len(values) - 1, len(values) * percent // 100)]
+
+
+class Greeter:
+    """Somebody who asks the router for its greeting again and again; `ms`: how long each answer took."""
+
+    def __init__(self, port):
+        self.client, self.ms, self.is_over = BusClient(port), [], False
+        self.thread = threading.Thread(target=self.ask_all, daemon=True)
+        self.thread.start()
+
+    def ask_all(self):
+        answers = self.client.subscribe("_INBOX.greeter.*")
+        while not self.is_over:
+            began = time.monotonic()
+            self.client.publish("router.greet", b"", f"_INBOX.greeter.{len(self.ms)}")
+            try:
+                answers.get(timeout=GIVE_UP_S)
+            except queue.Empty:
+                pass                                  # the time it took says so
+            self.ms.append((time.monotonic() - began) * 1000)
+            time.sleep(GREET_EVERY_S)
+
+    def finish(self):
+        self.is_over = True
+        self.thread.join(GIVE_UP_S)
+        self.client.close()
+        return self.ms
 
 
 def feed(_backend, aims, options):
@@ -69,11 +101,14 @@ def feed(_backend, aims, options):
     with router_with_room() as router:
         pid = router.registrar_pid()
         idle = settle(pid)
+        greeter = Greeter(router.bus.port)
         began = time.monotonic()
         sender = spawn([targets.bench_program("emit"), str(router.bus.port), "--routes", str(routes)])
         wait_for(router, "routes", routes)
         seconds = (time.monotonic() - began) * ROUTES / routes
         sender.wait(GIVE_UP_S)
+        greets = greeter.finish()
+        dropped = router.table.counter("registry_message_dropped")
         loaded = settle(pid)
         memory = router.table.facts()["table_used_bytes"] / routes / 1024
         repeats = []
@@ -82,13 +117,18 @@ def feed(_backend, aims, options):
             emit(router.bus, "--routes", routes)
             repeats.append((settle(pid) - before) / routes / 1000)
     row = {"routes": routes, "seconds_a_million": seconds, "new_us": (loaded - idle) / routes / 1000,
-           "refresh_us": statistics.median(repeats), "kib_a_route": memory}
+           "refresh_us": statistics.median(repeats), "kib_a_route": memory, "dropped": dropped,
+           "greet_p99_ms": percentile(greets, 99), "greet_worst_ms": max(greets)}
     print(f"\nfeed: {routes} routes over NATS, with texts and tags as route-emitter sends them")
     print(f"  a million in          {seconds:6.2f} s     "
           f"{aims.note('feed', 'seconds for a million routes', seconds, LOAD_SECONDS)}")
     print(f"  a new route           {row['new_us']:6.2f} us of the registrar's CPU, all threads")
     print(f"  a message that repeats{row['refresh_us']:6.2f} us     "
           f"{aims.note('feed', 'registrar us of a known message', row['refresh_us'], 1)}")
+    print(f"  greets while loading  {row['greet_worst_ms']:6.1f} ms at worst, p99 {row['greet_p99_ms']:.1f}, "
+          f"of {len(greets)}   {aims.note('feed', 'worst greet while loading (ms)', row['greet_worst_ms'], GREET_MS)}")
+    if dropped:
+        aims.fault(f"feed: {dropped} messages were dropped")
     print(f"  table                 {memory:6.2f} KiB a route   {aims.note('feed', 'KiB a route', memory, 0.75)}")
     return row
 
@@ -99,7 +139,7 @@ class WyeFull(targets.Wye):
     name = "wye"
 
     def configure(self, router):
-        router.write_config(table={"size": "512M"}, registrar=ROOMY)
+        router.write_config(table={"size": "512M"})
 
     def register(self):
         super().register()

@@ -27,7 +27,8 @@ COMPARISONS = {
     "bodies": (["-c", "16", "-u", "/1048576", "-l", "1048576"], 1500, {"nginx": 1.0}),
     "posts": (["-c", "64", "-u", "/0", "-l", "0", "-b", "65536"], 8000, {"nginx": 0.9}),
 }
-OTHERS = ("syscalls", "tls", "log", "idle", "start", "reload", "table", "feed", "hosts", "updates")
+OTHERS = ("syscalls", "tls", "log", "idle", "start", "reload", "table", "feed", "hosts", "updates",
+          "union", "quota")
 SETS, ROUNDS = 3, 4            # so many times all are started anew, for so many rounds each
 TABLE_RUNS = 3
 TRACED_REQUESTS = 20000
@@ -56,6 +57,7 @@ import checks  # noqa: E402
 import feed  # noqa: E402
 import lifecycle  # noqa: E402
 import tls  # noqa: E402
+import union  # noqa: E402
 import targets  # noqa: E402
 from harness.waiting import build_dir, end_process, spawn, wait_until  # noqa: E402
 from measure import Aims, load, measure, middle, ratio  # noqa: E402
@@ -183,7 +185,8 @@ def run(backend, report, aims):
         report["syscalls"] = system_calls(backend)
     for name, scenario in (("tls", tls.tls), ("log", lifecycle.access_log), ("idle", lifecycle.idle),
                            ("start", lifecycle.start), ("reload", lifecycle.reloads), ("table", table),
-                           ("feed", feed.feed), ("hosts", feed.hosts), ("updates", feed.updates)):
+                           ("feed", feed.feed), ("hosts", feed.hosts), ("updates", feed.updates),
+                           ("union", union.union), ("quota", union.quota)):
         if is_wanted(name):
             report[name] = scenario(backend, aims, options)
 

@@ -174,17 +174,20 @@ def test_a_registrar_that_is_new_holds_what_nobody_confirms(make_router, bus):
 
 
 def test_a_flood_of_names_stops_at_its_share_and_nobody_else_notices(make_router, make_backend):
-    router = make_router(registrar={"routes_per_endpoint": 500}, log={"level": "info"})
+    router = make_router(table={"size": "4M"}, registrar={"routes_per_endpoint": 500}, log={"level": "info"})
     backend = make_backend()
     router.register("other.example", backend)
-    flood = [message(f"u{i}.example", CELL, 10000, "flood") for i in range(20000)]
+    name = "-".join(["u" * 60] * 3)
+    flood = [message(f"{name}.{i}.example", CELL, 10000, "flood") for i in range(20000)]
     publish_all(router, flood)
     began = time.monotonic()
     router.register("late.example", ("127.0.0.3", backend.port))
     assert time.monotonic() - began < 3
     assert router.get("other.example").status == 200
-    wait_until(lambda: router.table.counter("quota_refusals_total") == 20000 - 500, "the rest is refused", 20)
-    assert len(router.table.routes()) == 502
+    wait_until(lambda: router.table.counter("quota_refusals_total") + len(router.table.routes()) == 20002,
+               "the rest is refused", 20)
+    facts = router.table.facts()
+    assert 75 <= facts["table_used_bytes"] * 100 / facts["table_capacity_bytes"] < 80, facts
     lines = router.log_lines("quota-exceeded")
     assert 1 <= len(lines) < 20 and lines[0]["data"]["application_id"] == "flood", lines
     publish_all(router, flood[:500])                  # what it has, it keeps

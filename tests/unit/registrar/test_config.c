@@ -89,7 +89,7 @@ static void an_empty_file_gives_the_defaults(void **state)
 	assert_string_equal(config.nats.password, "");
 	assert_int_equal(config.nats.ping_interval_ms, 5000);
 	assert_int_equal(config.nats.connect_timeout_ms, 2000);
-	assert_int_equal(config.nats.pending_limit, 64 << 20);
+	assert_int_equal(config.nats.pending_limit, 1 << 30);
 	registrar_config_free(&config);
 }
 

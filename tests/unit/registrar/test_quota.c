@@ -12,6 +12,7 @@ static struct feed *create(struct shm_table *t, uint64_t per_endpoint, uint64_t 
 
 	f->trust.quota.per_endpoint = per_endpoint;
 	f->trust.quota.per_host = per_host;
+	f->trust.quota.free_percent = 0;      /* as if the table were that full */
 	return f;
 }
 
@@ -55,6 +56,38 @@ static void a_host_has_so_many_routes_and_no_more(void **state)
 	assert_int_equal(routes(f), 100);
 	say(f, "10.0.0.2", 80, 0);
 	assert_int_equal(routes(f), 101);
+	feed_destroy(f);
+}
+
+static uint64_t used_percent(struct feed *f)
+{
+	struct table_usage usage;
+
+	route_writer_usage(f->table->writer, &usage);
+	return usage.used_bytes * 100 / usage.capacity_bytes;
+}
+
+static void while_there_is_room_anybody_may_use_it_but_not_the_last_quarter(void **state)
+{
+	struct feed *f = create(*state, 10, 10);
+	unsigned i;
+
+	f->trust.quota.free_percent = QUOTA_FREE_PERCENT;
+	for (i = 0; i < 1000; i++)
+		say(f, "10.0.0.1", 80, i);
+	assert_int_equal(routes(f), 1000);
+	assert_int_equal(f->counters[COUNTER_quota_refusals_total], 0);
+	while (!f->counters[COUNTER_quota_refusals_total] && i < 400000)
+		say(f, "10.0.0.1", 80, i++);
+	assert_in_range(used_percent(f), 75, 76);
+	assert_int_equal(routes(f), i - 1);
+	for (unsigned port = 1001; port <= 2000; port++) {       /* those within their shares */
+		char host[32];
+
+		snprintf(host, sizeof(host), "10.0.1.%u", port);
+		say(f, host, port, 0);
+	}
+	assert_int_equal(routes(f), i - 1 + 1000);
 	feed_destroy(f);
 }
 
@@ -121,6 +154,7 @@ static void a_table_taken_over_is_counted_before_anything_is_added(void **state)
 		say(f, "10.0.0.1", 80, i);
 	feed_restart(f);
 	f->trust.quota.per_endpoint = 10;
+	f->trust.quota.free_percent = 0;
 	feed_connect(f, 0, true);
 	prune_tick(&f->prune, ++f->tick);
 	for (unsigned i = 0; i < 20; i++)
@@ -191,6 +225,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ON_TABLE(an_endpoint_has_so_many_routes_and_no_more),
 		ON_TABLE(a_host_has_so_many_routes_and_no_more),
+		ON_TABLE(while_there_is_room_anybody_may_use_it_but_not_the_last_quarter),
 		ON_TABLE(what_is_there_is_repeated_as_ever),
 		ON_TABLE(what_leaves_makes_room),
 		ON_TABLE(counts_stay_right_while_routes_come_and_go),
