@@ -4,7 +4,6 @@ import re
 import pytest
 
 from harness import backend as answers
-from harness import wait_until
 
 HOST = "app.example"
 MiB = 1 << 20
