@@ -126,10 +126,7 @@ def test_a_request_whose_client_left_is_cancelled(make_router, make_backend):
 
 def test_pages_of_our_own_are_logged_but_for_404(make_router, make_backend):
     router = make_router(registrar={"empty_pool_timeout": "1m"})
-    backend = make_backend()
-    router.register(HOST, backend)
-    router.bus.unregister(HOST, backend)
-    wait_until(lambda: router.get(HOST).status == 503, "it has no endpoint")
+    router.register_empty(HOST, make_backend())
     body = f"503 Service Unavailable: Requested route ('{HOST}') has no available endpoints."
     expect_line(router, "status", INFO, ["body", "code", "vcap_request_id", "suppressed"], body=body)
     data = expect_line(router, "select-endpoint-failed", ERROR, ["host", "error", "suppressed"])
@@ -159,11 +156,9 @@ def test_a_storm_of_failures_fills_no_log(make_router, make_backend):
     """Of each kind a hundred lines a second and worker, and then how many there were between."""
     router = make_router(master={"workers": 1}, registrar={"empty_pool_timeout": "1m"},
                          worker={"retry": {"attempts": 1}, "balancer": {"failed_time": "0s"}})
-    dead, gone = make_backend(), make_backend()
+    dead = make_backend()
     router.register(HOST, dead)
-    router.register("empty.example", gone)
-    router.bus.unregister("empty.example", gone)
-    wait_until(lambda: router.get("empty.example").status == 503, "it has no endpoint")
+    router.register_empty("empty.example", make_backend())
     dead.refuse()
     began, count = time.monotonic(), 400
     with router.client() as client:

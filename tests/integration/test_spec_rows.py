@@ -4,7 +4,6 @@ import re
 import pytest
 
 from harness import backend as answers
-from harness import wait_until
 
 HOST = "app.example"
 MiB = 1 << 20
@@ -346,10 +345,7 @@ def test_a_silent_app_gets_the_body_after_a_second(router, make_backend):
 
 def test_no_endpoints_left_is_a_503(make_router, make_backend):
     router = make_router(registrar={"empty_pool_timeout": "60s"})
-    backend = make_backend()
-    router.register(HOST, backend)
-    router.bus.unregister(HOST, backend)
-    wait_until(lambda: router.get(HOST).status == 503, "the pool is empty")
+    router.register_empty(HOST, make_backend())
     response = router.get(HOST)
     assert response.text == "503 Service Unavailable: Requested route ('app.example') has no available endpoints.\n"
     assert response.header("x-cf-routererror") == "no_endpoints"

@@ -143,15 +143,21 @@ def test_a_session_whose_instance_is_gone_moves_and_is_told(serve):
     assert ours(ask(router, cookie(SESSION, "__VCAP_ID__=i1"))) is None, "nothing new"
 
 
-def test_a_session_whose_instance_is_overloaded_moves(serve):
-    held, entered = threading.Event(), threading.Event()
+def holding():
+    """An answer that lets requests for /hold wait, and its events: one has come, they may go on."""
+    entered, held = threading.Event(), threading.Event()
 
-    def slow(exchange, request):
+    def answer(exchange, request):
         if request.target == "/hold":
             entered.set()
             held.wait(10)
         instance(exchange, request)
 
+    return answer, entered, held
+
+
+def test_a_session_whose_instance_is_overloaded_moves(serve):
+    slow, entered, held = holding()
     router, _ = serve(2, slow, worker={"balancer": {"max_conns": 1}})
     with router.client() as client:
         client.send_head("GET", "/hold", [("Host", HOST), ("Cookie", f"{SESSION}; __VCAP_ID__=i1")])
@@ -354,14 +360,7 @@ def test_an_authorization_whose_instance_is_gone_fails(serve):
 
 
 def test_an_authorization_whose_instance_is_overloaded_fails(serve):
-    held, entered = threading.Event(), threading.Event()
-
-    def slow(exchange, request):
-        if request.target == "/hold":
-            entered.set()
-            held.wait(10)
-        instance(exchange, request)
-
+    slow, entered, held = holding()
     router, _ = serve(2, slow, worker={"balancer": {"max_conns": 1}}, sticky_sessions_for_auth_negotiate=True)
     fields = [("Host", HOST), tuple(NEGOTIATE.split(": ")), ("Cookie", "__VCAP_ID__=i1")]
     with router.client() as client:
@@ -470,14 +469,7 @@ def test_an_instance_that_is_not_there_is_a_400(serve, field, text):
 
 
 def test_an_instance_at_its_limit_is_a_503_though_others_are_idle(serve):
-    held, entered = threading.Event(), threading.Event()
-
-    def slow(exchange, request):
-        if request.target == "/hold":
-            entered.set()
-            held.wait(10)
-        instance(exchange, request)
-
+    slow, entered, held = holding()
     router, _ = serve(2, slow, worker={"balancer": {"max_conns": 1}})
     with router.client() as client:
         client.send_head("GET", "/hold", [("Host", HOST), ("X-CF-App-Instance", f"{APP}:0")])

@@ -285,6 +285,12 @@ class Router:
             wait_until(lambda: self.table.has(key.lower().split("?")[0].strip("/"), address),
                        lambda: f"{key} is in the table; log:\n{self.log_text()[-3000:]}")
 
+    def register_empty(self, uri, backend):
+        """A route whose last endpoint is gone; needs registrar.empty_pool_timeout."""
+        self.register(uri, backend)
+        self.bus.unregister(uri, backend)
+        wait_until(lambda: self.get(uri).status == 503, f"{uri} has no endpoint")
+
     def unregister(self, uri, backend, **fields):
         message = self.bus.message(uri, backend, fields)
         address = f"{message['host']}:{message.get('tls_port') or message['port']}"
