@@ -1,9 +1,9 @@
 """The fourteen scenes that a feed must survive, seen by clients of apps and by the operator of routers.
 
-Here every request goes through a router to a real backend, every message through
-real nats-servers, and all days are seconds.  A scene is proven by
+Here every request goes through a router to a real backend, every message
+through real nats-servers, and all days are seconds.  A scene is proven by
 
- 1 servers without a route between them   test_every_island_is_served_at_once, test_sources: all_islands, hear_one_another
+ 1 servers without a route between them   test_every_island_is_served_at_once, test_sources: all_islands, once_answered
  2 one direction lost                     test_a_one_way_loss_costs_nothing_and_is_named, test_sources: in_one_direction
  3 the refusal loop                       test_the_refusal_loop; for minutes: test_the_refusal_loop_for_minutes (slow)
  4 a frozen server                        test_a_server_frozen_for_longer_than_a_lifetime, test_sources: a_frozen_server
@@ -20,7 +20,10 @@ real nats-servers, and all days are seconds.  A scene is proven by
 
 and, at the end: conflicts over a split, and that silence still removes endpoints while all servers are well.
 """
+import json
 import os
+import random
+import re
 import signal
 import time
 
@@ -53,9 +56,9 @@ def closing():
 
 @pytest.fixture
 def listen(make_router):
-    """listen(urls, nats={...}, **settings of the registrar): a router that hears these servers."""
-    def make(urls, nats=(), **registrar):
-        router = make_router(bus=None, start=False, log={"level": "info"}, registrar={
+    """listen(urls, nats={...}, worker={...}, **settings of the registrar): a router that hears these servers."""
+    def make(urls, nats=(), worker=(), **registrar):
+        router = make_router(bus=None, start=False, log={"level": "info"}, worker=dict(worker), registrar={
             **QUICK, "nats": {**QUICK_NATS, "servers": tuple(urls), **dict(nats)}, **registrar})
         router.start()
         wait_until(lambda: len(source_states(router)) == len(urls) and "DOWN" not in source_states(router),
@@ -305,7 +308,7 @@ DEATHS = (restart_registrar, restart_workers, restart_master, reboot, restart_in
 
 
 def test_islands_that_are_gone_for_a_day(make_router, closing, make_backend):
-    """Between two deaths there are three lifetimes of an endpoint, and at the end there were more than thirty."""
+    """Between two deaths there are two lifetimes of an endpoint, and at the end there were more than twenty."""
     islands = [closing(Bus()) for _ in range(2)]
     emitters = emitters_of(closing, islands)
     names = [f"app-{i}" for i in range(2)]
@@ -331,7 +334,7 @@ def test_islands_that_are_gone_for_a_day(make_router, closing, make_backend):
         death(router)
         wait_served(router, names, 20)
         with Traffic(router, served(*names)):
-            live_for(3)
+            live_for(2)
         answer = router.get("nobody.example")
         assert answer.status == 503 and answer.header("x-cf-routererror") == "registry_untrusted", (death, answer)
         assert router.health() == 200
@@ -420,3 +423,207 @@ def test_a_cell_that_dies_costs_no_request(listen, closing, make_backend):
     routes = router.table.routes()
     assert all(backend.address in [endpoint["address"] for endpoint in routes[host]] for host in hosts)
     assert sum(f"other-{i}.example" in routes for i in range(others - dead)) == others - dead
+
+
+def test_a_stopped_app_is_gone_from_every_router_at_once(listen, closing, make_backend):
+    cluster = closing(Cluster(3))
+    emitters = emitters_of(closing, cluster.servers)
+    routers = [listen(cluster.urls), listen(cluster.urls[1:])]
+    took = []
+    for turn in range(6):
+        emitter, name = emitters[turn % 3], f"app-{turn}"
+        backend = app_on(emitter, make_backend, name)
+        for router in routers:
+            wait_served(router, [name])
+        began = time.monotonic()
+        emitter.remove(f"{name}.example", backend)
+        for router in routers:
+            wait_answer(router, f"{name}.example", 404)
+        took.append(time.monotonic() - began)
+    assert sorted(took)[len(took) // 2] < 1, took     # of several: a busy machine may delay one
+    for router in routers:
+        assert f"{name}.example" in router.table.run("--history", f"{name}.example").stdout
+        assert not router.table.routes()
+
+
+# --- 9: random loss
+
+
+@pytest.mark.parametrize("percent", [5, 40])
+def test_random_loss_expires_nobody(listen, closing, make_backend, percent):
+    """An hour has 30 windows of an endpoint; here are 100 endpoints with five windows each.  With 40 of 100 lost one
+    server alone would lose somebody in each window or two; all three together do not in a million."""
+    cluster = closing(Cluster(3))
+    dice = random.Random(percent)
+    loses = {"now": False}
+
+    def judge(subject, payload):
+        return None if loses["now"] and dice.randrange(100) < percent else 0
+    relays = [closing(MessageRelay(server.port, judge)) for server in cluster.servers]
+    emitters = emitters_of(closing, cluster.servers)
+    names = [f"app-{i}" for i in range(6)]
+    router = listen([relay.url for relay in relays], nats={"probe_misses": 20})
+    for i, name in enumerate(names):
+        app_on(emitters[i % 3], make_backend, name)
+    for i in range(94):
+        emitters[i % 3].add(f"other-{i}.example", (f"10.0.0.{i + 1}", 8080), app=f"other-{i}")
+    wait_until(lambda: router.table.facts()["endpoints"] == 100, "all are registered")
+    wait_served(router, names)
+    loses["now"] = True
+    with Traffic(router, served(*names)):
+        live_for(5 * LIFETIME_S)
+    lost, passed = (sum(getattr(relay, what) for relay in relays) for what in ("lost", "passed"))
+    assert lost > 0.8 * percent / 100 * (lost + passed - 100 * 6), (lost, passed)
+    assert_nobody_expired(router)
+    assert router.table.facts()["endpoints"] == 100 and len(router.table.routes()) == 100
+
+
+# --- 11, 13, 14: many
+
+
+def test_three_copies_of_each_message_are_one(listen, closing):
+    cluster = closing(Cluster(3))
+    router = listen(cluster.urls)
+    wait_source_states(router, "UP", "UP", "UP")
+    emitters = emitters_of(closing, cluster.servers)
+    count = 1500
+    for i in range(count):
+        emitters[i % 3].add(f"app-{i}.example", (f"10.0.{i // 200}.{i % 200 + 1}", 8080), app=f"app-{i}")
+    wait_until(lambda: router.table.facts()["endpoints"] == count, "all are registered", 60)
+    refreshed = router.table.counter("registry_message_refreshed")
+    wait_until(lambda: router.table.counter("registry_message_refreshed") - refreshed > 3 * 3 * count,
+               "every copy of some rounds is taken", 60)
+    counters = router.table.counters()
+    assert counters["registry_message_added"] == count and counters["registry_message_updated"] == 0
+    assert counters["registry_message_dropped"] == counters["attribute_conflict_total"] == 0
+    wait_until(lambda: router.table.facts()["registry_copies_ratio"] == 300,
+               lambda: f"each was heard three times: {router.table.facts()}", 30)
+    assert not router.log_lines("feed-gap") and source_states(router) == ["UP"] * 3
+    assert_nobody_expired(router)
+
+
+def test_a_greet_is_answered_once_while_three_servers_load(listen, closing, make_backend):
+    cluster = closing(Cluster(3))
+    router = listen(cluster.urls)
+    wait_source_states(router, "UP", "UP", "UP")
+    emitter = closing(Emitter(cluster.servers[0], 0.2))
+    count, took = 3000, []
+    for i in range(count):
+        emitter.add(f"app-{i}.example", (f"10.0.{i // 200}.{i % 200 + 1}", 8080), app=f"app-{i}")
+    answers = cluster.servers[2].subscribe("_INBOX.scene.*")
+    for turn in range(30):
+        began = time.monotonic()
+        cluster.servers[turn % 3].publish("router.greet", b"", f"_INBOX.scene.{turn}")
+        subject, _, payload = answers.get(timeout=15)
+        took.append(time.monotonic() - began)
+        assert subject == f"_INBOX.scene.{turn}" and json.loads(payload)["minimumRegisterIntervalInSeconds"] == 1
+    wait_until(lambda: router.table.facts()["endpoints"] == count, "all are registered", 60)
+    assert answers.empty(), "each was answered once"
+    assert sorted(took)[len(took) // 2] < 1, sorted(took)
+
+
+def test_a_flood_through_a_cluster_stops_at_its_share(listen, closing, make_backend):
+    cluster = closing(Cluster(3))
+    emitters = emitters_of(closing, cluster.servers[:2])
+    router = listen(cluster.urls, routes_per_endpoint=500)
+    wait_source_states(router, "UP", "UP", "UP")
+    app_on(emitters[0], make_backend, "other")
+    wait_served(router, ["other"])
+    flood = closing(Emitter(cluster.servers[2], 3600))
+    with Traffic(router, served("other")) as traffic:
+        for i in range(6000):
+            flood.add(f"u{i}.example", ("127.0.0.2", 10000), app="flood")
+        app_on(emitters[1], make_backend, "late")
+        wait_served(router, ["late"])
+        traffic.expected.update(served("late"))
+        wait_until(lambda: router.table.counter("quota_refusals_total") >= 3 * (6000 - 500), "the rest is refused", 60)
+        live_for(LIFETIME_S)
+    said = router.log_lines("quota-exceeded")
+    assert 1 <= len(said) < 60 and said[0]["data"]["application_id"] == "flood", said[:2]
+    assert len([key for key in router.table.routes() if key.startswith("u")]) <= 500
+    assert {"other.example", "late.example"} <= set(router.table.routes())
+
+
+# --- 12: an address changes hands
+
+
+@pytest.mark.parametrize("kind", ["plain", "tls"])
+def test_an_address_that_changes_hands_in_a_split(make_router, listen, closing, make_backend, authority, kind):
+    """The old app's emitter has lost the unregister and goes on for ever; the new app is on another island."""
+    islands = [closing(Bus()) for _ in range(3)]
+    emitters = emitters_of(closing, islands)
+    options, fields = {}, [{}, {}]
+    tls = {"upstream": {"tls": {"ca_certs": (authority.path,)}}} if kind == "tls" else {}
+    if kind == "tls":
+        options["tls"] = server_context(authority.issue("new"))
+    backend = make_backend(name="new", **options)
+    if kind == "tls":
+        fields = [{"tls_port": backend.port, "server_cert_domain_san": owner} for owner in ("old", "new")]
+    router = listen([island.url for island in islands], worker=tls)
+    app_on(emitters[2], make_backend, "bystander")
+    emitters[0].add("old.example", backend, app="old", private_instance_id="old", **fields[0])
+    wait_until(lambda: router.table.has("old.example"), "the old app is registered")
+    wait_until(lambda: router.table.facts()["nats_islands"] == 3, "the split is seen")
+    emitters[1].add("new.example", backend, app="new", private_instance_id="new", **fields[1])
+    wait_served(router, ["new", "bystander"])
+    with Traffic(router, served("new", "bystander")) as traffic:
+        deadline = time.monotonic() + 2 * LIFETIME_S
+        while time.monotonic() < deadline:            # the old emitter speaks each half second
+            answer = router.get("old.example")
+            assert answer.status in (404, 503) and b"new" not in answer.body, answer
+        assert traffic.requests > 10
+    assert router.table.counter("ownership_change_total") == 1
+    changed = router.wait_for_log("ownership-changed")["data"]
+    assert changed["application_id"] == "new" and changed["address"] == backend.address, changed
+    assert router.log_lines("late-registration-ignored")
+    assert "another app lives at its address" in router.table.run("--history", "old.example").stdout
+
+
+# --- conflicts over a split, and silence while all is well
+
+
+def test_of_two_opinions_about_an_endpoint_the_newer_one_counts(listen, closing, make_backend, authority):
+    """Two islands announce the same address with another certificate's name; only one of them is right."""
+    islands = [closing(Bus()) for _ in range(2)]
+    emitters = emitters_of(closing, islands)
+    backend = make_backend(name="app", tls=server_context(authority.issue("right")))
+    router = listen([island.url for island in islands],
+                    worker={"upstream": {"tls": {"ca_certs": (authority.path,)}}})
+    right, wrong = ({"app": "app", "tls_port": backend.port, "private_instance_id": san,
+                     "server_cert_domain_san": san, "endpoint_updated_at_ns": when}
+                    for san, when in (("right", 2000), ("wrong", 1000)))
+    emitters[0].add("app.example", backend, **wrong)
+    wait_until(lambda: router.table.has("app.example"), "the first opinion is known")
+    emitters[1].add("app.example", backend, **right)
+    wait_served(router, ["app"])
+    with Traffic(router, served("app")):
+        live_for(2 * LIFETIME_S)
+    assert router.table.counter("attribute_conflict_total") > 0
+    assert [endpoint["private_instance_id"] for endpoint in router.table.routes()["app.example"]] == ["right"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "tls"])
+def test_silence_removes_an_endpoint_in_time_while_all_servers_are_well(listen, closing, make_backend, kind):
+    """Plain ones within their lifetime and a round of pruning (spec control 15); those with TLS if so configured."""
+    cluster = closing(Cluster(3))
+    emitters = emitters_of(closing, cluster.servers)
+    lifetime_s, round_s = (LIFETIME_S, 2) if kind == "plain" else (LIFETIME_S + 2, 2)
+    router = listen(cluster.urls, prune_interval=f"{round_s}s", tls_stale_threshold=f"{LIFETIME_S + 2}s")
+    wait_source_states(router, "UP", "UP", "UP")
+    names = [f"app-{i}" for i in range(3)]
+    for emitter, name in zip(emitters, names):
+        app_on(emitter, make_backend, name)
+    hosts = [f"silent-{i}.example" for i in range(3)]
+    for i, (emitter, host) in enumerate(zip(emitters, hosts)):
+        emitter.add(host, ("127.0.0.2", 10000 + i), app=host, **({"tls_port": 10000 + i} if kind == "tls" else {}))
+    live_for(LIFETIME_S + 1)                          # all servers were trusted for a lifetime
+    assert set(hosts) <= set(router.table.routes())
+    with Traffic(router, served(*names)):
+        for i, (emitter, host) in enumerate(zip(emitters, hosts)):
+            emitter.forget(host, ("127.0.0.2", 10000 + i))
+        wait_until(lambda: not set(hosts) & set(router.table.routes()), "the silent are gone", 30)
+    for host in hosts:
+        why = router.table.json("--history", host)["changes"][-1]["why"]
+        silent_s = int(re.fullmatch(r"silent for (\d+) s", why).group(1))
+        assert lifetime_s <= silent_s <= lifetime_s + round_s + 1, (host, why)
+    assert router.table.facts()["endpoints_held"] == 0
