@@ -145,21 +145,29 @@ static void send_probes(struct feed *f)
 	}
 }
 
-/* A pair is broken, or whole again: both sides are asked, each island once.  A server that is
- * mute is asked when it returns; what was asked since it returned will do. */
-static void want_start_of_pair(struct feed *f, unsigned from, unsigned to, bool is_back)
+/* A pair is whole again: both sides are asked, each island once; what was asked since
+ * the later of both returned will do. */
+static void want_start_of_healed(struct feed *f, unsigned from, unsigned to)
 {
 	uint64_t since = f->now_ms, lost = f->of[from].lost_ms[to];
 
-	if (!is_back && (probe_is_mute(&f->probe, from) || probe_is_mute(&f->probe, to)))
-		return;
-	for (unsigned i = 0; is_back && i < 2; i++) {
+	for (unsigned i = 0; i < 2; i++) {
 		uint64_t up = f->probe.of[i ? from : to].up_ms;
 
 		since = up > lost && (since == f->now_ms || up > since) ? up : since;
 	}
 	want_start(f, from, since);
 	want_start(f, to, since);
+}
+
+/* A pair is broken: both sides are asked, unless they never heard one another and so
+ * were asked for themselves.  A server that is mute is asked when it returns. */
+static void want_start_of_lost(struct feed *f, unsigned from, unsigned to, bool was_whole)
+{
+	if (probe_is_mute(&f->probe, from) || probe_is_mute(&f->probe, to))
+		return;
+	want_start(f, from, was_whole ? f->now_ms : f->probe.of[from].up_ms);
+	want_start(f, to, was_whole ? f->now_ms : f->probe.of[to].up_ms);
 }
 
 static void note_verdict(struct feed *f, unsigned from, unsigned to)
@@ -173,11 +181,11 @@ static void note_verdict(struct feed *f, unsigned from, unsigned to)
 		f->of[from].lost_ms[to] = f->now_ms;
 		if (from == to || (!probe_is_mute(&f->probe, from) && !probe_is_mute(&f->probe, to)))
 			feed_log_lost(f, from, to);
+		want_start_of_lost(f, from, to, *shown == PROBE_OK);
 	} else if (is_back) {
 		feed_log_restored(f, from, to);
+		want_start_of_healed(f, from, to);
 	}
-	if (is_lost || is_back)
-		want_start_of_pair(f, from, to, is_back);
 	/* What is unknown since a new connection is not better yet. */
 	if (now != PROBE_UNKNOWN || *shown != PROBE_LOST)
 		*shown = now;

@@ -346,7 +346,7 @@ static struct str held_off(struct arrival *a, const struct route_key *key, struc
 	struct endpoint *e = &a->registration.endpoint, present;
 
 	if (tombstones_cover(t->tombstones, identity_under(&t->key, &a->claim.id, key->text),
-			     a->source, a->tick, sources_are_whole(t->sources))) {
+			     a->source, a->tick)) {
 		counter_add(r->counters, COUNTER_tombstone_hits_total, 1);
 		return STR("a late copy: it was unregistered");
 	}
@@ -528,8 +528,7 @@ static void unregister_uri(struct arrival *a, const struct identity *id, struct 
 
 	if (route_key_parse(uri, buffer, &key, NULL) < 0)
 		return;
-	tombstones_add(t->tombstones, identity_under(&t->key, id, key.text), a->source, a->tick,
-		       sources_are_whole(t->sources));
+	tombstones_add(t->tombstones, identity_under(&t->key, id, key.text), a->source, a->tick);
 	is_present = route_writer_find(r->writer, &key, e->host, e->port, &present, &handle);
 	rc = route_writer_remove(r->writer, &key, e->host, e->port, e->instance_id,
 				 &is_route_gone);

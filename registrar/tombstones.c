@@ -14,10 +14,9 @@
 struct tombstone {
 	uint64_t hash;                /* 0: free */
 	uint32_t tick;
-	uint32_t copy_tick;           /* of the last late copy */
+	uint32_t copy_tick;           /* of the first through the last that brought one */
 	uint32_t number;              /* the oldest makes room */
 	uint8_t told_by, copied_by;   /* sources: of the unregister, of late copies */
-	bool is_split;
 };
 
 struct tombstones {
@@ -44,17 +43,13 @@ static struct tombstone *set_of(struct tombstones *t, uint64_t hash)
 	return &t->of[(hash >> 32 & (SETS - 1)) * WAYS];
 }
 
-static struct tombstone *find(struct tombstones *t, uint64_t hash, uint32_t tick, bool is_whole)
+static struct tombstone *find(struct tombstones *t, uint64_t hash, uint32_t tick)
 {
 	struct tombstone *set = set_of(t, hash);
 
-	for (unsigned i = 0; i < WAYS; i++) {
-		uint32_t stands = is_whole && !set[i].is_split ? t->times.stands
-							       : t->times.stands_split;
-
-		if (set[i].hash == hash && tick - set[i].tick <= stands)
+	for (unsigned i = 0; i < WAYS; i++)
+		if (set[i].hash == hash && tick - set[i].tick <= t->times.stands)
 			return &set[i];
-	}
 	return NULL;
 }
 
@@ -71,10 +66,9 @@ static struct tombstone *oldest(struct tombstones *t, uint64_t hash)
 	return oldest;
 }
 
-void tombstones_add(struct tombstones *t, uint64_t hash, unsigned source, uint32_t tick,
-		    bool is_whole)
+void tombstones_add(struct tombstones *t, uint64_t hash, unsigned source, uint32_t tick)
 {
-	struct tombstone *stone = find(t, hash, tick, is_whole);
+	struct tombstone *stone = find(t, hash, tick);
 
 	if (!stone) {
 		stone = oldest(t, hash);
@@ -82,13 +76,11 @@ void tombstones_add(struct tombstones *t, uint64_t hash, unsigned source, uint32
 	}
 	stone->tick = tick;
 	stone->told_by |= (uint8_t)(1u << source);
-	stone->is_split |= !is_whole;
 }
 
-bool tombstones_cover(struct tombstones *t, uint64_t hash, unsigned source, uint32_t tick,
-		      bool is_whole)
+bool tombstones_cover(struct tombstones *t, uint64_t hash, unsigned source, uint32_t tick)
 {
-	struct tombstone *stone = find(t, hash, tick, is_whole);
+	struct tombstone *stone = find(t, hash, tick);
 	unsigned bit = 1u << source;
 
 	if (!stone)
@@ -98,7 +90,8 @@ bool tombstones_cover(struct tombstones *t, uint64_t hash, unsigned source, uint
 		stone->hash = 0;
 		return false;
 	}
+	if (!(stone->copied_by & bit))
+		stone->copy_tick = tick;
 	stone->copied_by |= (uint8_t)bit;
-	stone->copy_tick = tick;
 	return true;
 }

@@ -10,8 +10,7 @@
 #include <stdint.h>
 
 struct tombstone_times {              /* ticks */
-	uint32_t stands;              /* how long, while all servers hear one another */
-	uint32_t stands_split;        /* and while they do not */
+	uint32_t stands;              /* how long; copies are late by an emit cycle at most */
 	uint32_t burst;               /* copies within that are one */
 };
 
@@ -20,12 +19,11 @@ struct tombstones *tombstones_create(const struct tombstone_times *times);
 void tombstones_destroy(struct tombstones *tombstones);
 
 /* `hash` (identity_under()) was unregistered through `source`. */
-void tombstones_add(struct tombstones *tombstones, uint64_t hash, unsigned source, uint32_t tick,
-		    bool is_whole);
+void tombstones_add(struct tombstones *tombstones, uint64_t hash, unsigned source, uint32_t tick);
 
 /* True: a registration of it through `source` is a late copy.  Not if the unregister
  * came the same way before it, and not the second time. */
 bool tombstones_cover(struct tombstones *tombstones, uint64_t hash, unsigned source,
-		      uint32_t tick, bool is_whole);
+		      uint32_t tick);
 
 #endif

@@ -8,15 +8,15 @@ static uint32_t ticks_of(uint64_t ms)
 	return ms < TICK_MS ? 1 : (uint32_t)(ms / TICK_MS);
 }
 
-/* Emitters repeat themselves each interval and are late by a quarter at most. */
+/* Emitters repeat themselves each interval and are late by a quarter at most.  What was
+ * said before an unregister may come as much later through another server: twice, if
+ * the instance began in that interval. */
 void trust_init(struct trust *t, const struct registrar_settings *settings,
 		const struct sources *sources, struct board *board)
 {
 	uint64_t interval_ms = settings->minimum_register_interval_ms;
-	const struct tombstone_times times = {
-		.stands = ticks_of(interval_ms / 4), .stands_split = ticks_of(interval_ms),
-		.burst = ticks_of(interval_ms / 20),
-	};
+	uint32_t cycle = ticks_of(interval_ms + interval_ms / 4);
+	const struct tombstone_times times = { .stands = cycle, .burst = ticks_of(interval_ms) };
 
 	*t = (struct trust){
 		.settings = settings, .sources = sources, .board = board,
@@ -25,7 +25,7 @@ void trust_init(struct trust *t, const struct registrar_settings *settings,
 		.quota = { .per_endpoint = settings->routes_per_endpoint,
 			   .per_host = settings->routes_per_host,
 			   .free_percent = QUOTA_FREE_PERCENT },
-		.cycle = ticks_of(interval_ms + interval_ms / 4),
+		.cycle = cycle,
 		.surveyed = ROUTE_WRITER_SLICES, .round = 1,
 	};
 	t->owners = owners_create(t->seen);

@@ -47,7 +47,7 @@ struct str history_key(const struct history_record *r)
 
 static bool is_sound(const struct history_record *r, uint64_t number)
 {
-	return r->number == number >> 8 && r->why_end <= r->app_end &&
+	return r->number == history_place_number(number) && r->why_end <= r->app_end &&
 	       r->app_end <= r->address_end && r->address_end <= r->key_end &&
 	       r->key_end <= HISTORY_TEXT_MAX && r->sum == history_record_sum(r);
 }

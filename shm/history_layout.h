@@ -27,7 +27,7 @@ _Static_assert(sizeof(struct history_head) <= HISTORY_HEAD_BYTES, "history head"
 #define HISTORY_RECORD_WORDS (sizeof(struct history_record) / 8)
 
 struct history_set {
-	uint64_t numbers[HISTORY_WAYS];       /* change; number << 8 | a byte of the host's hash,
+	uint64_t numbers[HISTORY_WAYS];       /* number of the change << 16 | tag of its host,
 	                                         for the choice of what makes room; 0: free */
 	uint64_t unused[4];
 	uint64_t records[HISTORY_WAYS][HISTORY_RECORD_WORDS];
@@ -65,6 +65,22 @@ static inline struct str host_of_key(struct str key)
 	ssize_t slash = str_find_char(key, '/');
 
 	return slash < 0 ? key : str_sub(key, 0, (size_t)slash);
+}
+
+/* What a place says of its record. */
+static inline uint64_t history_place(uint64_t number, uint64_t host_hash)
+{
+	return number << 16 | host_hash >> 48;
+}
+
+static inline uint64_t history_place_number(uint64_t place)
+{
+	return place >> 16;
+}
+
+static inline uint16_t history_place_tag(uint64_t place)
+{
+	return (uint16_t)place;
 }
 
 /* Over what is used of it; its ends are in order. */

@@ -13,6 +13,7 @@
 #define WHY_MAX     56
 #define APP_MAX     40
 #define ADDRESS_MAX 40
+#define HOST_SLOTS  128u               /* more than HISTORY_WAYS */
 
 struct history {
 	struct table *table;          /* borrowed */
@@ -38,7 +39,7 @@ static uint64_t number_after(const struct history *h)
 			if (set->numbers[way] > last && !(set->numbers[way] >> 60))
 				last = set->numbers[way];
 	}
-	return (last >> 8) + 1;
+	return history_place_number(last) + 1;
 }
 
 struct history *history_open(struct table *table)
@@ -133,33 +134,47 @@ static void describe(const struct history *h, const struct history_change *c, ui
 	r->sum = history_record_sum(r);
 }
 
-/* Hosts are told apart by a byte: a mistake costs fairness only. */
-static unsigned host_byte(uint64_t number)
+/* Hosts of a set are told apart by 16 bits: of 60 that share one it is one in a
+ * thousand sets that takes two for one, which costs the smaller its fairness. */
+struct host_counts {
+	uint16_t tags[HOST_SLOTS];
+	uint8_t counts[HOST_SLOTS];
+};
+
+static uint8_t *count_of(struct host_counts *hosts, uint64_t place)
 {
-	return number & 255;
+	uint16_t tag = history_place_tag(place);
+	unsigned slot = tag % HOST_SLOTS;
+
+	while (hosts->counts[slot] && hosts->tags[slot] != tag)
+		slot = (slot + 1) % HOST_SLOTS;
+	hosts->tags[slot] = tag;
+	return &hosts->counts[slot];
 }
 
 /* A free place; else the oldest of the host that has most; of several such, the
  * oldest of all. */
 static unsigned choose_way(const struct history_set *set)
 {
-	uint8_t counts[256] = { 0 };
+	struct host_counts hosts = { .counts = { 0 } };
 	unsigned most = 0, way = 0;
 	uint64_t oldest = UINT64_MAX;
 
 	for (unsigned i = 0; i < HISTORY_WAYS; i++) {
-		unsigned count = ++counts[host_byte(set->numbers[i])];
+		unsigned count;
 
 		if (!set->numbers[i])
 			return i;
+		count = ++*count_of(&hosts, set->numbers[i]);
 		most = count > most ? count : most;
 	}
 	for (unsigned i = 0; i < HISTORY_WAYS; i++) {
-		bool is_of_most = counts[host_byte(set->numbers[i])] == most;
-		uint64_t number = is_of_most ? set->numbers[i] : UINT64_MAX;
+		bool is_of_most = *count_of(&hosts, set->numbers[i]) == most;
 
-		way = number < oldest ? i : way;
-		oldest = number < oldest ? number : oldest;
+		if (is_of_most && set->numbers[i] < oldest) {
+			way = i;
+			oldest = set->numbers[i];
+		}
 	}
 	return way;
 }
@@ -211,5 +226,5 @@ void history_note(struct history *h, const struct history_change *change)
 		return;
 	word_publish(&set->numbers[way], 0);
 	store_words(set->records[way], &record, words_used(&record));
-	word_publish(&set->numbers[way], h->next_number++ << 8 | hash >> 56);
+	word_publish(&set->numbers[way], history_place(h->next_number++, hash));
 }

@@ -8,29 +8,11 @@ import time
 
 import pytest
 
-from harness import Authority, Bus, Cluster, FakeNats, Router, wait_until
-
-# Ten times as fast as in life.
-QUICK = {"probe_interval": "200ms", "ping_interval": "500ms", "source_quiet": "4s", "source_degraded": "6s",
-         "down_after": "200ms", "start_interval": "3s", "start_jitter": "0s", "connect_timeout": "1s"}
-
+from harness import Authority, Bus, Cluster, FakeNats, wait_until
+from harness.feed import QUICK_NATS, source_states as states, sources, wait_source_states as wait_states
 
 def endpoint(host, port=9, **fields):
     return {"host": "10.0.0.1", "port": port, "uris": [host], "app": f"app-{host}", **fields}
-
-
-def sources(router):
-    answer = router.table.run("--sources", "--json", check=False)
-    return json.loads(answer.stdout) if answer.returncode == 0 else {"islands": 0, "sources": []}
-
-
-def states(router):
-    return [source["state"] for source in sources(router)["sources"]]
-
-
-def wait_states(router, *wanted, timeout_s=None):
-    wait_until(lambda: states(router) == list(wanted),
-               lambda: f"states are {wanted}: {sources(router)}; log:\n{router.log_text()[-3000:]}", timeout_s)
 
 
 def wait_route(router, host):
@@ -51,7 +33,7 @@ def listen(make_router):
     """listen(urls, **settings of registrar.nats): a router that hears these servers."""
     def make(urls, nats=(), **registrar):
         router = make_router(bus=None, start=False, registrar={
-            "nats": {**QUICK, "servers": tuple(urls), **dict(nats)}, **registrar})
+            "nats": {**QUICK_NATS, "servers": tuple(urls), **dict(nats)}, **registrar})
         return router.start()
     return make
 
@@ -314,7 +296,7 @@ def test_a_greet_is_answered_while_hundreds_of_thousands_of_routes_load(listen, 
     bus = Bus()
     closing.append(bus)
     router = make_router(bus=None, start=False, table={"size": "512M"}, log={"level": "warn"},
-                         registrar={"nats": {**QUICK, "servers": (bus.url,)}}).start()
+                         registrar={"nats": {**QUICK_NATS, "servers": (bus.url,)}}).start()
     wait_states(router, "UP")
     sent, waits = [0], []
     writer = threading.Thread(target=flood, args=(bus.port, 8, sent))

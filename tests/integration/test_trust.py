@@ -7,6 +7,7 @@ import threading
 import time
 
 from harness import wait_until
+from harness.feed import entry_states as states
 
 QUICK = {"minimum_register_interval": "1s", "droplet_stale_threshold": "2s", "prune_interval": "200ms"}
 CELL = "127.0.0.2"                                    # nobody listens there
@@ -50,17 +51,6 @@ def publish_all(router, messages):
 
 def addresses(router, key):
     return sorted(endpoint["address"] for endpoint in router.table.routes().get(key, []))
-
-
-def states(router):
-    """{state: entries} of shm-dump --table."""
-    lines = router.table.run("--table").stdout.splitlines()
-    column = lines[0].split().index("STATE")
-    found = {}
-    for line in lines[1:]:
-        state = line.split()[column]
-        found[state] = found.get(state, 0) + 1
-    return found
 
 
 def release(router):

@@ -8,11 +8,14 @@ from .bus import Bus
 from .certificates import Authority
 from .cluster import Cluster, Relay
 from .client import Client, Response
+from .emitter import Emitter, Traffic
 from .fake_nats import FakeNats
+from .message_relay import MessageRelay
+from .refusal_loop import RefusalLoop
 from .router import Router
 from .table import Table
 from .waiting import free_port, wait_until
 
-__all__ = ["Authority", "Backend", "Bus", "Client", "Cluster", "FakeNats", "NodeBackend", "PythonBackend",
-           "Response", "Relay", "Router", "Table",
+__all__ = ["Authority", "Backend", "Bus", "Client", "Cluster", "Emitter", "FakeNats", "MessageRelay", "NodeBackend",
+           "PythonBackend", "RefusalLoop", "Response", "Relay", "Router", "Table", "Traffic",
            "free_port", "wait_until"]

@@ -124,6 +124,34 @@ static void copies_are_counted_for_the_operator(void **state)
 	feed_destroy(f);
 }
 
+/* An endpoint's own server may go before it has brought a single heartbeat. */
+static void a_server_that_went_before_it_could_speak_may_be_the_reason(void **state)
+{
+	static const struct { uint32_t came; enum live_held expected; } cases[] = {
+		{ 801,  LIVE_HELD_SOURCE },
+		{ 899,  LIVE_HELD_SOURCE },
+		{ 999,  LIVE_HELD_SOURCE },
+		{ 800,  LIVE_NOT_HELD },      /* a whole cycle without it */
+		{ 1000, LIVE_NOT_HELD },      /* it was silent before that server came */
+	};
+	const struct silence silence = { .row = 0, .is_known = true, .since = 1000, .now = 2000,
+					 .cycle = 100 };
+	struct seen *s = seen_create(2);
+
+	(void)state;
+	seen_note(s, 0, 0, 900);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct sources sources;
+
+		sources_init(&sources, 2);
+		source_note_connected(&sources, 0, true, 1);
+		source_note_connected(&sources, 1, true, cases[i].came);
+		source_note_connected(&sources, 1, false, 1100);
+		assert_int_equal(evidence_missing(&sources, s, &silence), cases[i].expected);
+	}
+	seen_destroy(s);
+}
+
 int main(void)
 {
 #define ON_TABLE(test) cmocka_unit_test_setup_teardown(test, shm_table_setup, shm_table_teardown)
@@ -133,6 +161,7 @@ int main(void)
 		cmocka_unit_test(servers_may_become_more),
 		cmocka_unit_test(a_census_counts_copies_and_who_has_only_one_way),
 		cmocka_unit_test(witnesses_are_those_who_brought_the_last_word),
+		cmocka_unit_test(a_server_that_went_before_it_could_speak_may_be_the_reason),
 		ON_TABLE(copies_are_counted_for_the_operator),
 	};
 

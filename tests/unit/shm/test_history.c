@@ -118,21 +118,31 @@ static void a_sweep_says_why_at_each_host_if_it_is_not_silence(void **state)
 	}
 }
 
+static uint16_t tag_of(struct shm_table *t, const char *host)
+{
+	return history_place_tag(history_place(1, history_host_hash(t->ro, str_of(host))));
+}
+
+/* The n-th that can be told from the flapping one: with any seed but one in 2,000 all can. */
+static const char *quiet_host(struct shm_table *t, int n, char out[32])
+{
+	snprintf(out, 32, "quiet-%d.example", n);
+	if (tag_of(t, out) == tag_of(t, "flapping.example"))
+		snprintf(out, 32, "quiet-%d-too.example", n);
+	return out;
+}
+
 static void a_flapping_host_overwrites_its_own_changes_only(void **state)
 {
 	struct shm_table *t = *state;
 	char host[32];
 
-	for (int i = 0; i < 30; i++) {
-		snprintf(host, sizeof(host), "quiet-%d.example", i);
-		note(t, HISTORY_REGISTERED, host, "");
-	}
+	for (int i = 0; i < 30; i++)
+		note(t, HISTORY_REGISTERED, quiet_host(t, i, host), "");
 	for (int i = 0; i < 10000; i++)
 		note(t, HISTORY_UPDATED, "flapping.example", "");
-	for (int i = 0; i < 30; i++) {
-		snprintf(host, sizeof(host), "quiet-%d.example", i);
-		assert_int_equal(changes_of(t, host), 1);
-	}
+	for (int i = 0; i < 30; i++)
+		assert_int_equal(changes_of(t, quiet_host(t, i, host)), 1);
 	assert_in_range(changes_of(t, "flapping.example"), 20, HISTORY_WAYS);
 	for (unsigned i = 1; i < changes_of(t, "flapping.example"); i++)
 		assert_true(records[i].number == records[i - 1].number + 1);
