@@ -4,6 +4,7 @@
 #include "registrar/bus.h"
 
 #include <errno.h>
+#include <nats/nats.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +20,7 @@ struct bus {
 	const struct nats_settings *settings;
 	struct names *names;          /* owned */
 	struct inbox inbox;
-	struct cursor {
-		struct batch *batch;  /* owned: being read */
-		struct bus_message message;
-	} urgent, feed;
+	struct batch *urgent, *feed;  /* owned: being read */
 	unsigned count;
 	struct link *links[SOURCES_MAX];      /* owned */
 	char probe_subject[PROBE_SUBJECT_SIZE];
@@ -72,11 +70,10 @@ int bus_open(const struct nats_settings *settings, const char *id, struct bus **
 	return 0;
 }
 
-static void drop(struct cursor *c)
+static void drop(struct batch *batch)
 {
-	if (c->batch)
-		batch_free(c->batch);
-	c->batch = NULL;
+	if (batch)
+		batch_free(batch);
 }
 
 void bus_close(struct bus *bus)
@@ -90,8 +87,8 @@ void bus_close(struct bus *bus)
 	if (!is_quiet)
 		return;               /* a thread still uses all of this */
 	nats_CloseAndWait(1000);      /* no callback runs after this */
-	drop(&bus->urgent);
-	drop(&bus->feed);
+	drop(bus->urgent);
+	drop(bus->feed);
 	inbox_fini(&bus->inbox);
 	names_destroy(bus->names);
 	free(bus);
@@ -109,78 +106,36 @@ void bus_acknowledge(struct bus *bus)
 	eventfd_read(bus->inbox.event, &ignored);
 }
 
-static enum bus_subject classify(const char *name)
+/* The batch at hand, or the next if that is used up; NULL: there is none. */
+static struct batch *at_hand(struct batch **batch, struct inbox_queue *queue)
 {
-	static const struct { const char *prefix; size_t len; enum bus_subject subject; } all[] = {
-		{ "router.register",   16, BUS_REGISTER },        /* with its terminator: all of it */
-		{ "router.unregister", 18, BUS_UNREGISTER },
-		{ "router.greet",      13, BUS_GREET },
-		{ "_r.probe.",          9, BUS_PROBE },
-		{ "_r.digest",         10, BUS_DIGEST },
-	};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
-		if (strncmp(name, all[i].prefix, all[i].len) == 0)
-			return all[i].subject;
-	return BUS_OTHER;
-}
-
-/* Text lies in the library's message, which lives until the next call. */
-static const struct bus_message *show(struct cursor *c, const natsMsg *message)
-{
-	const char *name = natsMsg_GetSubject(message);
-
-	c->message = (struct bus_message){
-		.subject = classify(name), .source = c->batch->source,
-		.received_ms = c->batch->born_ms, .name = str_of(name),
-		.payload = { natsMsg_GetData(message),
-			     (size_t)natsMsg_GetDataLength(message) },
-		.reply = str_of(natsMsg_GetReply(message)),
-	};
-	return &c->message;
-}
-
-/* Takes the next batch if this one is used up; false: there is none. */
-static bool is_filled(struct cursor *c, struct inbox_queue *queue)
-{
-	while (!c->batch || c->batch->next == c->batch->count) {
-		if (c->batch)
-			batch_free(c->batch);
-		c->batch = inbox_take(queue);
-		if (!c->batch)
-			return false;
+	while (!*batch || (*batch)->next == (*batch)->count) {
+		if (*batch)
+			batch_return(*batch);
+		*batch = inbox_take(queue);
+		if (!*batch)
+			return NULL;
 	}
-	return true;
+	return *batch;
 }
 
 const struct bus_message *bus_next_urgent(struct bus *bus)
 {
-	struct cursor *c = &bus->urgent;
+	struct batch *batch = at_hand(&bus->urgent, &bus->inbox.urgent);
 
-	return is_filled(c, &bus->inbox.urgent) ? show(c, c->batch->items[c->batch->next++]) : NULL;
+	return batch ? &batch->items[batch->next++] : NULL;
 }
 
-/* One wildcard carries all of router.*: what is not for us, or came as urgent, is passed by. */
-static unsigned take_run(struct cursor *c, struct bus_message *out, unsigned most)
+unsigned bus_next_run(struct bus *bus, const struct bus_message **out, unsigned most)
 {
-	unsigned n = 0;
+	struct batch *batch = at_hand(&bus->feed, &bus->inbox.feed);
+	unsigned left = batch ? batch->count - batch->next : 0, n = left < most ? left : most;
 
-	while (n < most && c->batch->next < c->batch->count) {
-		out[n] = *show(c, c->batch->items[c->batch->next++]);
-		n += out[n].subject <= BUS_UNREGISTER;
-	}
+	if (!n)
+		return 0;
+	*out = &batch->items[batch->next];
+	batch->next += n;
 	return n;
-}
-
-unsigned bus_next_run(struct bus *bus, struct bus_message *out, unsigned most)
-{
-	while (is_filled(&bus->feed, &bus->inbox.feed)) {
-		unsigned n = take_run(&bus->feed, out, most);
-
-		if (n)
-			return n;
-	}
-	return 0;
 }
 
 unsigned bus_sources(struct bus *bus)

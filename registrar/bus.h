@@ -8,24 +8,11 @@
 #ifndef REGISTRAR_BUS_H
 #define REGISTRAR_BUS_H
 
+#include "registrar/bus_message.h"
 #include "registrar/config.h"
 #include "registrar/sources.h"
 
 struct bus;
-
-enum bus_subject {
-	BUS_REGISTER, BUS_UNREGISTER,         /* bus_next() */
-	BUS_GREET, BUS_PROBE, BUS_DIGEST,     /* bus_next_urgent() */
-	BUS_OTHER,
-};
-
-struct bus_message {
-	enum bus_subject subject;
-	unsigned source;              /* which server brought it: 0 to bus_sources() - 1 */
-	uint64_t received_ms;
-	struct str payload, reply;
-	struct str name;              /* the full subject */
-};
 
 /* What a connection is like now. */
 struct bus_source {
@@ -52,9 +39,9 @@ void bus_acknowledge(struct bus *bus);
 /* The next message or NULL.  Good until the next call. */
 const struct bus_message *bus_next_urgent(struct bus *bus);
 
-/* The next registrations and unregistrations, up to `most` of one server, in `out`; 0: there
- * are none.  Good until the next call. */
-unsigned bus_next_run(struct bus *bus, struct bus_message *out, unsigned most);
+/* The next registrations and unregistrations, up to `most` of one server, as a row from
+ * *out on; 0: there are none.  Good until the next call. */
+unsigned bus_next_run(struct bus *bus, const struct bus_message **out, unsigned most);
 
 /* Sources: numbers stay; more come when a name turns out to have several addresses. */
 unsigned bus_sources(struct bus *bus);

@@ -85,20 +85,21 @@ const struct bus_message *feed_take_urgent(struct feed *f, uint64_t now_ms)
 	return NULL;
 }
 
-unsigned feed_next_run(struct feed *f, struct bus_message *out, unsigned most)
+unsigned feed_next_run(struct feed *f, const struct bus_message **out, unsigned most)
 {
 	unsigned n = bus_next_run(f->bus, out, most);
+	const struct bus_message *run = *out;
 	struct feed_source *source;
 
 	if (!n)
 		return 0;
-	source = &f->of[out->source];
-	source->lag_ms = f->now_ms > out->received_ms ? f->now_ms - out->received_ms : 0;
+	source = &f->of[run->source];
+	source->lag_ms = f->now_ms > run->received_ms ? f->now_ms - run->received_ms : 0;
 	for (unsigned i = 0; i < n; i++) {
-		if (out[i].subject != BUS_REGISTER)
+		if (run[i].subject != BUS_REGISTER)
 			continue;
 		source->messages++;
-		source_note_heard(&f->sources, out[i].source, out[i].received_ms);
+		source_note_heard(&f->sources, run[i].source, run[i].received_ms);
 	}
 	return n;
 }

@@ -51,8 +51,8 @@ void feed_close(struct feed *feed);
  * Returns the next message of another kind (digests), or NULL when all were taken. */
 const struct bus_message *feed_take_urgent(struct feed *feed, uint64_t now_ms);
 
-/* The next registrations and unregistrations, up to `most`; good until the next call. */
-unsigned feed_next_run(struct feed *feed, struct bus_message *out, unsigned most);
+/* The next registrations and unregistrations, as bus_next_run(). */
+unsigned feed_next_run(struct feed *feed, const struct bus_message **out, unsigned most);
 
 /* Every 100 ms. */
 void feed_tick(struct feed *feed, uint64_t now_ms, uint32_t tick);

@@ -14,7 +14,6 @@
 #define HISTORY 16u
 
 struct handles {
-	struct hash_key key;
 	uint64_t sets, most_sets, known;
 	uint32_t clock;               /* of finds */
 	struct known_message *messages;       /* owned */
@@ -31,7 +30,6 @@ struct handles *handles_create(unsigned messages, unsigned most)
 {
 	struct handles *h = mem_zalloc(sizeof(*h));
 
-	h->key = hash_key_random();
 	h->sets = messages / WAYS;
 	h->most_sets = most / WAYS;
 	make_places(h);
@@ -45,11 +43,6 @@ void handles_destroy(struct handles *h)
 	free(h->messages);
 	free(h->tags);
 	free(h);
-}
-
-struct hash128 handles_hash(const struct handles *h, struct str payload)
-{
-	return hash_str_128(&h->key, payload);
 }
 
 static uint32_t tag_of(struct hash128 hash)

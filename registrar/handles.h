@@ -25,8 +25,6 @@ struct handles;
 struct handles *handles_create(unsigned messages, unsigned most);
 void handles_destroy(struct handles *handles);
 
-struct hash128 handles_hash(const struct handles *handles, struct str payload);
-
 /* For look-ups of many: fetch the tags of all, then the messages of all, then look.  These
  * change nothing; a peek is no find. */
 void handles_fetch_tags(const struct handles *handles, struct hash128 hash);

@@ -4,12 +4,14 @@
 #include "registrar/inbox.h"
 
 #include <errno.h>
+#include <nats/nats.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 int inbox_init(struct inbox *inbox)
 {
+	inbox->key = hash_key_random();
 	cds_wfcq_init(&inbox->urgent.head, &inbox->urgent.tail);
 	cds_wfcq_init(&inbox->feed.head, &inbox->feed.tail);
 	inbox->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -41,8 +43,8 @@ void inbox_ring(struct inbox *inbox)
 /* The consumer empties both queues before it sleeps, so one ring is enough. */
 void inbox_put(struct inbox *inbox, struct inbox_queue *queue, struct batch *batch)
 {
-	cds_wfcq_node_init(&batch->node);
-	if (!cds_wfcq_enqueue(&queue->head, &queue->tail, &batch->node))
+	cds_wfcq_node_init(&batch->queued);
+	if (!cds_wfcq_enqueue(&queue->head, &queue->tail, &batch->queued))
 		inbox_ring(inbox);
 }
 
@@ -50,14 +52,36 @@ struct batch *inbox_take(struct inbox_queue *queue)
 {
 	struct cds_wfcq_node *node = __cds_wfcq_dequeue_blocking(&queue->head, &queue->tail);
 
-	return node ? caa_container_of(node, struct batch, node) : NULL;
+	return node ? caa_container_of(node, struct batch, queued) : NULL;
+}
+
+void batch_return(struct batch *batch)
+{
+	struct batch_home *home = batch->home;
+
+	atomic_fetch_sub_explicit(&home->pending_bytes, batch->bytes, memory_order_relaxed);
+	cds_wfs_node_init(&batch->returned);
+	cds_wfs_push(&home->returned, &batch->returned);
+}
+
+void batch_home_init(struct batch_home *home)
+{
+	atomic_init(&home->pending_bytes, 0);
+	cds_wfs_init(&home->returned);
+}
+
+void batch_home_clear(struct batch_home *home)
+{
+	struct cds_wfs_head *all = __cds_wfs_pop_all(&home->returned);
+	struct cds_wfs_node *node, *next;
+
+	cds_wfs_for_each_blocking_safe(all, node, next)
+		batch_free(caa_container_of(node, struct batch, returned));
 }
 
 void batch_free(struct batch *batch)
 {
-	if (batch->pending_bytes)
-		atomic_fetch_sub_explicit(batch->pending_bytes, batch->bytes, memory_order_relaxed);
 	for (unsigned i = 0; i < batch->count; i++)
-		natsMsg_Destroy(batch->items[i]);
+		natsMsg_Destroy(batch->items[i].memory);
 	free(batch);
 }

@@ -217,6 +217,7 @@ struct link *link_open(const struct nats_settings *settings, struct names *names
 		.source = source, .probe_subject = l->probe_subject, .wants_feed = true,
 		.keeper_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	};
+	batch_home_init(&l->shared.batches);
 	make_name(l);
 	pthread_mutex_init(&l->lock, NULL);
 	if (pthread_create(&l->keeper, NULL, keep, l) == 0)
@@ -275,7 +276,7 @@ void link_state(const struct link *l, struct link_state *out)
 		.is_stray = atomic_load(&l->is_stray),
 		.connects = atomic_load(&l->connects),
 		.dropped = atomic_load(&l->shared.dropped),
-		.pending_bytes = atomic_load(&l->shared.pending_bytes),
+		.pending_bytes = atomic_load(&l->shared.batches.pending_bytes),
 		.refused = atomic_load(&l->shared.refused),
 	};
 }

@@ -117,18 +117,12 @@ static int attach(struct registrar *r, struct reason *reason)
 static void handle_run(struct registrar *r, const struct bus_message *run, unsigned count,
 		       uint32_t tick)
 {
-	struct hash128 hashes[BATCH];
-
+	registry_fetch(r->registry, run, count);
 	for (unsigned i = 0; i < count; i++)
-		hashes[i] = registry_hash(r->registry, run[i].payload);
-	registry_fetch(r->registry, hashes, count);
-	for (unsigned i = 0; i < count; i++) {
 		if (run[i].subject == BUS_REGISTER)
-			registry_register_hashed(r->registry, run[i].source, run[i].payload, hashes[i],
-						 tick);
+			registry_register(r->registry, &run[i], tick);
 		else
-			registry_unregister(r->registry, run[i].source, run[i].payload, tick);
-	}
+			registry_unregister(r->registry, &run[i], tick);
 }
 
 /* Greets and probes are answered on the way. */
@@ -145,13 +139,13 @@ static void take_urgent(struct registrar *r, uint64_t now)
 static bool take_messages(struct registrar *r)
 {
 	uint64_t began = clock_ms(), now = began;
-	struct bus_message run[BATCH];
+	const struct bus_message *run;
 	unsigned count;
 
 	take_urgent(r, now);
 	log_hold();
 	do {
-		count = feed_next_run(&r->feed, run, BATCH);
+		count = feed_next_run(&r->feed, &run, BATCH);
 		handle_run(r, run, count, table_tick(r->table, now));
 		now = clock_ms();
 	} while (count && now - began < TURN_MS);

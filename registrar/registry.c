@@ -440,25 +440,20 @@ static void log_dropped_fields(struct registry *r, const struct registration *re
 		       STR_ARG(registration->endpoint.app_id), (unsigned long long)suppressed);
 }
 
-struct hash128 registry_hash(const struct registry *r, struct str payload)
-{
-	return handles_hash(r->handles, payload);
-}
-
 /* One step for all before the next step: each begins where the one before has pointed. */
-void registry_fetch(const struct registry *r, const struct hash128 *hashes, unsigned count)
+void registry_fetch(const struct registry *r, const struct bus_message *run, unsigned count)
 {
 	const struct known_message *known;
 
 	for (unsigned i = 0; i < count; i++)
-		handles_fetch_tags(r->handles, hashes[i]);
+		handles_fetch_tags(r->handles, run[i].hash);
 	for (unsigned i = 0; i < count; i++)
-		handles_fetch_message(r->handles, hashes[i]);
+		handles_fetch_message(r->handles, run[i].hash);
 	for (unsigned i = 0; i < count; i++)
-		if ((known = handles_peek(r->handles, hashes[i])))
+		if ((known = handles_peek(r->handles, run[i].hash)))
 			route_writer_fetch(r->writer, known_handles(known));
 	for (unsigned i = 0; i < count; i++)
-		if ((known = handles_peek(r->handles, hashes[i])))
+		if ((known = handles_peek(r->handles, run[i].hash)))
 			route_writer_fetch_route(r->writer, known_handles(known));
 }
 
@@ -471,35 +466,33 @@ static void note_update(struct registry *r, uint32_t tick)
 	board_set_fact(r->board, FACT_LAST_UPDATE_MS, clock_ms());
 }
 
-void registry_register(struct registry *r, unsigned source, struct str payload, uint32_t tick)
+static void register_unknown(struct registry *r, const struct bus_message *m, uint32_t tick)
 {
-	registry_register_hashed(r, source, payload, handles_hash(r->handles, payload), tick);
-}
-
-void registry_register_hashed(struct registry *r, unsigned source, struct str payload,
-			      struct hash128 hash, uint32_t tick)
-{
-	struct arrival a = { .registry = r, .source = source, .tick = tick };
+	struct arrival a = { .registry = r, .source = m->source, .tick = tick };
 	char room[ARENA_ROOM];
 	struct arena arena;
 
-	if (refresh_known(r, hash, source, tick)) {
-		note_update(r, tick);
-		return;
-	}
-	if (!quota_may_read(&r->trust->quota, r->trust->cells, &r->trust->key, payload, tick)) {
+	if (!quota_may_read(&r->trust->quota, r->trust->cells, &r->trust->key, m->payload, tick)) {
 		counter_add(r->counters, COUNTER_quota_refusals_total, 1);
 		return;
 	}
-	route_writer_because(r->writer, HISTORY_REGISTERED, source, STR_NONE);
+	route_writer_because(r->writer, HISTORY_REGISTERED, m->source, STR_NONE);
 	arena_init(&arena, room, sizeof(room));
-	if (read_message(r, "router.register", payload, &arena, &a.registration)) {
+	if (read_message(r, "router.register", m->payload, &arena, &a.registration)) {
 		log_dropped_fields(r, &a.registration);
 		clamp_lifetime(r, &a.registration.endpoint);
 		if (owns_its_address(&a))
-			register_all(&a, &arena, hash);
+			register_all(&a, &arena, m->hash);
 	}
 	arena_fini(&arena);
+}
+
+void registry_register(struct registry *r, const struct bus_message *m, uint32_t tick)
+{
+	if (refresh_known(r, m->hash, m->source, tick))
+		note_update(r, tick);
+	else
+		register_unknown(r, m, tick);
 }
 
 static void log_removed(struct registry *r, int rc, const struct route_key *key,
@@ -540,17 +533,17 @@ static void unregister_uri(struct arrival *a, const struct identity *id, struct 
 		       STR_ARG(key.text));
 }
 
-void registry_unregister(struct registry *r, unsigned source, struct str payload, uint32_t tick)
+void registry_unregister(struct registry *r, const struct bus_message *m, uint32_t tick)
 {
-	struct arrival a = { .registry = r, .source = source, .tick = tick };
+	struct arrival a = { .registry = r, .source = m->source, .tick = tick };
 	struct identity id;
 	struct arena arena;
 
-	route_writer_because(r->writer, HISTORY_UNREGISTERED, source, STR_NONE);
+	route_writer_because(r->writer, HISTORY_UNREGISTERED, m->source, STR_NONE);
 	arena_init(&arena, NULL, 0);
 	log_at(LOG_LEVEL_DEBUG, "subscriber", "unregister-route", "message=%.*s",
-	       STR_ARG(str_sub(payload, 0, 1024)));
-	if (read_message(r, "router.unregister", payload, &arena, &a.registration)) {
+	       STR_ARG(str_sub(m->payload, 0, 1024)));
+	if (read_message(r, "router.unregister", m->payload, &arena, &a.registration)) {
 		id = identity_of(&r->trust->key, &a.registration.endpoint);
 		for (unsigned i = 0; i < a.registration.uri_count; i++)
 			unregister_uri(&a, &id, a.registration.uris[i]);

@@ -6,6 +6,7 @@
 #ifndef REGISTRAR_REGISTRY_H
 #define REGISTRAR_REGISTRY_H
 
+#include "registrar/bus_message.h"
 #include "registrar/trust.h"
 
 struct registry;
@@ -18,18 +19,13 @@ void registry_destroy(struct registry *registry);
 /* True if endpoints of this isolation segment are for this router. */
 bool registry_is_in_shard(const struct registrar_settings *settings, struct str segment);
 
-/* One raw message, received through server `source` (sources.h) at `tick`. */
-void registry_register(struct registry *registry, unsigned source, struct str payload,
-		       uint32_t tick);
-
-/* The same in steps, for many: hash them, fetch the memory that they need, so that waits for
- * it overlap, and then register each. */
-struct hash128 registry_hash(const struct registry *registry, struct str payload);
-void registry_fetch(const struct registry *registry, const struct hash128 *hashes, unsigned count);
-void registry_register_hashed(struct registry *registry, unsigned source, struct str payload,
-			      struct hash128 hash, uint32_t tick);
-
-void registry_unregister(struct registry *registry, unsigned source, struct str payload,
+/* A message that came at `tick`, its hash included. */
+void registry_register(struct registry *registry, const struct bus_message *message, uint32_t tick);
+void registry_unregister(struct registry *registry, const struct bus_message *message,
 			 uint32_t tick);
+
+/* Before a row of them: fetches the memory that they need, so that waits for it overlap. */
+void registry_fetch(const struct registry *registry, const struct bus_message *run,
+		    unsigned count);
 
 #endif

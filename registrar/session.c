@@ -114,43 +114,84 @@ static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus statu
 /* Registrations beyond the limit are dropped and counted: a gap that is known. */
 static bool is_beyond_limit(struct session_shared *shared, uint64_t bytes)
 {
-	uint64_t pending = atomic_load_explicit(&shared->pending_bytes, memory_order_relaxed);
+	uint64_t pending = atomic_load_explicit(&shared->batches.pending_bytes,
+						memory_order_relaxed);
 
 	return pending + bytes > shared->settings->pending_limit;
 }
 
-static struct batch *collect(struct session *s, natsSubscription *sub, unsigned most, bool is_feed)
+static enum bus_subject classify(const char *name)
+{
+	static const struct { const char *prefix; size_t len; enum bus_subject subject; } all[] = {
+		{ "router.register",   16, BUS_REGISTER },        /* with its terminator: all of it */
+		{ "router.unregister", 18, BUS_UNREGISTER },
+		{ "router.greet",      13, BUS_GREET },
+		{ "_r.probe.",          9, BUS_PROBE },
+		{ "_r.digest",         10, BUS_DIGEST },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		if (strncmp(name, all[i].prefix, all[i].len) == 0)
+			return all[i].subject;
+	return BUS_OTHER;
+}
+
+/* One wildcard carries all of router.*: what is not for us, or came as urgent, is passed by. */
+static bool is_wanted(enum bus_subject subject, enum link_subject via)
+{
+	return via == LINK_FEED ? subject <= BUS_UNREGISTER : subject != BUS_OTHER;
+}
+
+static void add(struct batch *b, struct session_shared *shared, enum link_subject via,
+		natsMsg *message, uint64_t now_ms)
+{
+	const char *name = natsMsg_GetSubject(message);
+	struct bus_message *item = &b->items[b->count];
+
+	*item = (struct bus_message){
+		.subject = classify(name), .source = shared->source, .received_ms = now_ms,
+		.name = str_of(name), .reply = str_of(natsMsg_GetReply(message)),
+		.payload = { natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message) },
+		.memory = message,
+	};
+	if (!is_wanted(item->subject, via)) {
+		natsMsg_Destroy(message);
+		return;
+	}
+	if (item->subject == BUS_REGISTER)
+		item->hash = hash_str_128(&shared->inbox->key, item->payload);
+	if (via == LINK_FEED)
+		b->bytes += item->payload.len + MESSAGE_OVERHEAD;
+	b->count++;
+}
+
+static struct batch *collect(struct session *s, enum link_subject via, unsigned most)
 {
 	struct batch *b = mem_alloc(offsetof(struct batch, items) + most * sizeof(b->items[0]));
+	uint64_t now = clock_ms();
+	natsMsg *message;
 
-	b->source = s->shared->source;
+	b->home = &s->shared->batches;
 	b->count = b->next = 0;
 	b->bytes = 0;
-	b->born_ms = clock_ms();
-	b->pending_bytes = is_feed ? &s->shared->pending_bytes : NULL;
-	while (most-- > 0) {
-		natsMsg *message;
-
-		if (natsSubscription_NextMsg(&message, sub, 1) != NATS_OK)
-			break;
-		b->items[b->count++] = message;
-		b->bytes += (uint64_t)natsMsg_GetDataLength(message) + MESSAGE_OVERHEAD;
-	}
+	while (most-- > 0 && natsSubscription_NextMsg(&message, s->subs[via], 1) == NATS_OK)
+		add(b, s->shared, via, message, now);
 	return b;
 }
 
 static void hand_over(struct session *s, struct batch *b, bool is_feed)
 {
-	struct inbox *inbox = s->shared->inbox;
+	struct session_shared *shared = s->shared;
+	struct inbox *inbox = shared->inbox;
+	bool is_lost = b->bytes && is_beyond_limit(shared, b->bytes);
 
-	if (is_feed && b->count && is_beyond_limit(s->shared, b->bytes)) {
-		atomic_fetch_add(&s->shared->dropped, b->count);
-		b->pending_bytes = NULL;
+	if (is_lost)
+		atomic_fetch_add(&shared->dropped, b->count);
+	if (is_lost || !b->count) {
 		batch_free(b);
 		return;
 	}
-	if (is_feed)
-		atomic_fetch_add(&s->shared->pending_bytes, b->bytes);
+	atomic_fetch_add(&shared->batches.pending_bytes, b->bytes);
 	inbox_put(inbox, is_feed ? &inbox->feed : &inbox->urgent, b);
 }
 
@@ -168,7 +209,7 @@ static uint64_t hand_over_all(struct session *s)
 		while (waiting > 0) {
 			unsigned most = waiting > BATCH_MOST ? BATCH_MOST : (unsigned)waiting;
 
-			hand_over(s, collect(s, s->subs[i], most, i == LINK_FEED), i == LINK_FEED);
+			hand_over(s, collect(s, i, most), i == LINK_FEED);
 			waiting -= (int)most;
 		}
 		if (i == LINK_FEED)
@@ -180,8 +221,10 @@ static uint64_t hand_over_all(struct session *s)
 /* The heap of a burst goes back to the machine once all of it was applied. */
 static void give_back(struct session *s)
 {
-	uint64_t pending = atomic_load_explicit(&s->shared->pending_bytes, memory_order_relaxed);
+	struct batch_home *batches = &s->shared->batches;
+	uint64_t pending = atomic_load_explicit(&batches->pending_bytes, memory_order_relaxed);
 
+	batch_home_clear(batches);
 	if (pending > BURST_BYTES) {
 		s->had_burst = true;
 	} else if (s->had_burst && pending == 0) {

@@ -33,7 +33,7 @@ static struct str numbered(char text[16], unsigned number)
 
 static struct known_message *find(struct str payload)
 {
-	return handles_find(handles, handles_hash(handles, payload));
+	return handles_find(handles, feed_hash(payload));
 }
 
 /* As the registry does after it put every URI of the message into the table. */
@@ -44,7 +44,7 @@ static struct known_message *remember(struct str payload, uint32_t count, uint64
 	assert_true(count <= ARRAY_SIZE(places));
 	for (uint32_t i = 0; i < count; i++)
 		places[i] = (struct route_handle){ .route_hash = i, .serial = serial };
-	handles_keep(handles, handles_hash(handles, payload), places, count);
+	handles_keep(handles, feed_hash(payload), places, count);
 	return find(payload);
 }
 
@@ -280,12 +280,12 @@ static void a_heartbeat_whose_route_is_gone_registers_it_again(void **state)
 	struct endpoint endpoint;
 	uint32_t seen;
 
-	registry_register(r, 0, STR(THREE), 5);
+	feed_arrives(r, 0, STR(THREE), 5);
 	assert_int_equal(shm_table_unregister(t, "b.example", "10.0.0.1:80"), 0);
-	registry_register(r, 0, STR(THREE), 6);
+	feed_arrives(r, 0, STR(THREE), 6);
 	assert_int_equal(counters[COUNTER_registry_message_refreshed], 0);
 	assert_int_equal(counters[COUNTER_registry_message_added], 4);
-	registry_register(r, 0, STR(THREE), 7);
+	feed_arrives(r, 0, STR(THREE), 7);
 	assert_int_equal(counters[COUNTER_registry_message_refreshed], 1);
 	assert_true(shm_table_entry(t, "b.example", 0, &endpoint, &seen));
 	assert_int_equal(seen, 7);

@@ -40,16 +40,16 @@ static void a_repeated_message_is_refreshed_and_an_unregister_removes(void **sta
 	struct endpoint endpoint;
 	uint32_t seen;
 
-	registry_register(r, 0, STR(MESSAGE), 5);
-	registry_register(r, 0, STR(MESSAGE), 9);
+	feed_arrives(r, 0, STR(MESSAGE), 5);
+	feed_arrives(r, 0, STR(MESSAGE), 9);
 	assert_int_equal(counters[COUNTER_registry_message_added], 1);
 	assert_int_equal(counters[COUNTER_registry_message_refreshed], 1);
 	assert_true(shm_table_entry(t, "a.example", 0, &endpoint, &seen));
 	assert_int_equal(seen, 9);
 	assert_int_equal(endpoint.stale_s, 120);
-	registry_unregister(r, 0, STR(MESSAGE), 9);
+	feed_goodbye(r, 0, STR(MESSAGE), 9);
 	assert_false(shm_table_entry(t, "a.example", 0, &endpoint, &seen));
-	registry_register(r, 0, STR(MESSAGE), 11);
+	feed_arrives(r, 0, STR(MESSAGE), 11);
 	assert_int_equal(counters[COUNTER_registry_message_added], 2);
 	shm_table_assert_sound(t);
 	feed_destroy(f);
@@ -87,7 +87,7 @@ static void other_wrong_fields_are_left_out_and_counted(void **state)
 	struct endpoint endpoint;
 	uint32_t seen;
 
-	registry_register(r, 0, STR("{\"host\":\"10.0.0.1\",\"port\":80,\"uris\":[\"a.example\",5],"
+	feed_arrives(r, 0, STR("{\"host\":\"10.0.0.1\",\"port\":80,\"uris\":[\"a.example\",5],"
 				 "\"app\":{},\"stale_threshold_in_seconds\":\"soon\"}"), 5);
 	assert_true(shm_table_entry(t, "a.example", 0, &endpoint, &seen));
 	assert_int_equal(counters[COUNTER_registry_fields_dropped], 3);
@@ -117,7 +117,7 @@ static void a_heartbeat_of_many_uris_is_not_parsed(void **state)
 	uint32_t seen;
 
 	for (uint32_t tick = 1; tick <= 3; tick++)
-		registry_register(r, 0, message, tick);
+		feed_arrives(r, 0, message, tick);
 	assert_int_equal(counters[COUNTER_registry_message_added], 100);
 	assert_int_equal(counters[COUNTER_registry_message_refreshed], 2);
 	assert_true(shm_table_entry(t, "a99.example", 0, &endpoint, &seen));
@@ -131,9 +131,9 @@ static void a_message_whose_uris_are_all_refused_is_no_update(void **state)
 	struct feed *f = feed_create_with(t, &settings);
 	struct registry *r = f->registry;
 
-	registry_register(r, 0, STR("{\"host\":\"10.0.0.1\",\"port\":80,\"uris\":[\"a\\u0001b\"]}"), 5);
+	feed_arrives(r, 0, STR("{\"host\":\"10.0.0.1\",\"port\":80,\"uris\":[\"a\\u0001b\"]}"), 5);
 	assert_int_equal(board_fact(t->board, FACT_LAST_UPDATE_MS), 0);
-	registry_register(r, 0, STR(MESSAGE), 5);
+	feed_arrives(r, 0, STR(MESSAGE), 5);
 	assert_int_not_equal(board_fact(t->board, FACT_LAST_UPDATE_MS), 0);
 	feed_destroy(f);
 }
@@ -151,8 +151,8 @@ static void an_empty_list_of_uris_changes_and_counts_nothing(void **state)
 	struct registry *r = f->registry;
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		registry_register(r, 0, str_of(texts[i]), 5);
-		registry_unregister(r, 0, str_of(texts[i]), 9);
+		feed_arrives(r, 0, str_of(texts[i]), 5);
+		feed_goodbye(r, 0, str_of(texts[i]), 9);
 	}
 	assert_memory_equal(counters, none, sizeof(none));
 	assert_int_equal(board_fact(t->board, FACT_LAST_UPDATE_MS), 0);
@@ -177,12 +177,12 @@ static void only_our_shard_is_taken(void **state)
 		const uint64_t *counters = f->counters;
 		struct registry *r = f->registry;
 
-		registry_register(r, 0, STR("{\"host\":\"h\",\"port\":1,\"uris\":[\"s\"]}"), 1);
+		feed_arrives(r, 0, STR("{\"host\":\"h\",\"port\":1,\"uris\":[\"s\"]}"), 1);
 		assert_int_equal(counters[COUNTER_registry_message_filtered], !cases[i].shared);
-		registry_register(r, 0, STR("{\"host\":\"h\",\"port\":1,\"uris\":[\"g\"],"
+		feed_arrives(r, 0, STR("{\"host\":\"h\",\"port\":1,\"uris\":[\"g\"],"
 					 "\"isolation_segment\":\"gold\"}"), 1);
 		assert_int_equal(counters[COUNTER_registry_message_filtered], !cases[i].shared);
-		registry_register(r, 0, STR("{\"host\":\"h\",\"port\":1,\"uris\":[\"v\"],"
+		feed_arrives(r, 0, STR("{\"host\":\"h\",\"port\":1,\"uris\":[\"v\"],"
 					 "\"isolation_segment\":\"silver\"}"), 1);
 		assert_int_equal(counters[COUNTER_registry_message_filtered],
 				 !cases[i].shared + !cases[i].silver);
@@ -206,16 +206,16 @@ static void assert_farewell(struct shm_table *t, const struct farewell *farewell
 	bool is_there;
 
 	snprintf(text, sizeof(text), "{\"uris\":[\"w.example\"],%s}", farewell->registered);
-	registry_register(r, 0, str_of(text), 1);
+	feed_arrives(r, 0, str_of(text), 1);
 	assert_int_equal(counters[COUNTER_registry_message_added], 1);
 	snprintf(text, sizeof(text), "{\"uris\":[\"w.example\"],%s}", farewell->unregistered);
-	registry_unregister(r, 0, str_of(text), 9);
+	feed_goodbye(r, 0, str_of(text), 9);
 	is_there = shm_table_entry(t, "w.example", 0, &endpoint, &seen);
 	if (is_there != farewell->is_left)
 		fail_msg("%s %s %s", farewell->unregistered, is_there ? "left" : "removed", farewell->registered);
 	assert_int_equal(counters[COUNTER_registry_message_removed], !is_there);
 	snprintf(text, sizeof(text), "{\"uris\":[\"w.example\"],%s}", farewell->registered);
-	registry_unregister(r, 0, str_of(text), 9);
+	feed_goodbye(r, 0, str_of(text), 9);
 	feed_destroy(f);
 }
 
@@ -276,7 +276,7 @@ static void a_registered_uri_is_reached_by_its_host_and_path_only(void **state)
 	struct registry *r = f->registry;
 	char key[256];
 
-	registry_register(r, 0, STR("{\"host\":\"h\",\"port\":1,"
+	feed_arrives(r, 0, STR("{\"host\":\"h\",\"port\":1,"
 				 "\"uris\":[\"/a.Example./V1/?x\",\"*.W.example\"]}"), 1);
 	assert_int_equal(counters[COUNTER_registry_message_added], 2);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
