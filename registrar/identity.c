@@ -3,13 +3,6 @@
  */
 #include "registrar/identity.h"
 
-static uint64_t join(const struct hash_key *key, uint64_t a, uint64_t b)
-{
-	const uint64_t words[2] = { a, b };
-
-	return hash_bytes(key, words, sizeof(words));
-}
-
 static uint32_t not_zero(uint64_t hash)
 {
 	return (uint32_t)hash ? (uint32_t)hash : 1;
@@ -25,9 +18,9 @@ struct identity identity_of(const struct hash_key *key, const struct endpoint *e
 	uint64_t host = hash_str(key, endpoint->host);
 	uint64_t app = hash_str(key, endpoint->app_id);
 	uint64_t instance = hash_str(key, endpoint->instance_id);
-	struct identity id = { .address = join(key, host, endpoint->port), .host = not_zero(host) };
+	struct identity id = { .address = hash_join(key, host, endpoint->port), .host = not_zero(host) };
 
-	id.tag = not_zero(join(key, id.address, join(key, app, instance)));
+	id.tag = not_zero(hash_join(key, id.address, hash_join(key, app, instance)));
 	id.has_app = !str_is_empty(endpoint->app_id);
 	if (id.has_app)
 		id.owner = not_zero(app);
@@ -39,5 +32,5 @@ struct identity identity_of(const struct hash_key *key, const struct endpoint *e
 uint64_t identity_under(const struct hash_key *key, const struct identity *identity,
 			struct str route)
 {
-	return join(key, hash_str(key, route), identity->address + identity->tag);
+	return hash_join(key, hash_str(key, route), identity->address + identity->tag);
 }

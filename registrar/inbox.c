@@ -11,7 +11,7 @@
 
 int inbox_init(struct inbox *inbox)
 {
-	inbox->key = hash_key_random();
+	hash_text_key_random(&inbox->key);
 	cds_wfcq_init(&inbox->urgent.head, &inbox->urgent.tail);
 	cds_wfcq_init(&inbox->feed.head, &inbox->feed.tail);
 	inbox->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -39,7 +39,7 @@ struct batch {
 
 struct inbox {
 	int event;
-	struct hash_key key;          /* of the messages' hashes */
+	struct hash_text_key key;     /* of the messages' hashes */
 	struct inbox_queue {
 		struct cds_wfcq_head head;
 		struct cds_wfcq_tail tail;

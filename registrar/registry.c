@@ -391,6 +391,15 @@ static int register_uri(struct arrival *a, struct str uri, struct route_handle *
 	return result;
 }
 
+/* Many a millisecond: the clock of the tick will do. */
+static void note_update(struct registry *r, uint32_t tick)
+{
+	if (tick == r->update_tick)
+		return;
+	r->update_tick = tick;
+	board_set_fact(r->board, FACT_LAST_UPDATE_MS, clock_ms());
+}
+
 static void register_all(struct arrival *a, struct arena *arena, struct hash128 hash)
 {
 	const struct registration *registration = &a->registration;
@@ -403,7 +412,7 @@ static void register_all(struct arrival *a, struct arena *arena, struct hash128 
 	if (accepted == count)
 		handles_keep(a->registry->handles, hash, handles, count);
 	if (accepted)
-		board_set_fact(a->registry->board, FACT_LAST_UPDATE_MS, clock_ms());
+		note_update(a->registry, a->tick);
 }
 
 /* False: the message of somebody who is not there any more. */
@@ -455,15 +464,6 @@ void registry_fetch(const struct registry *r, const struct bus_message *run, uns
 	for (unsigned i = 0; i < count; i++)
 		if ((known = handles_peek(r->handles, run[i].hash)))
 			route_writer_fetch_route(r->writer, known_handles(known));
-}
-
-/* Many a millisecond: the clock of the tick will do. */
-static void note_update(struct registry *r, uint32_t tick)
-{
-	if (tick == r->update_tick)
-		return;
-	r->update_tick = tick;
-	board_set_fact(r->board, FACT_LAST_UPDATE_MS, clock_ms());
 }
 
 static void register_unknown(struct registry *r, const struct bus_message *m, uint32_t tick)

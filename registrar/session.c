@@ -159,7 +159,7 @@ static void add(struct batch *b, struct session_shared *shared, enum link_subjec
 		return;
 	}
 	if (item->subject == BUS_REGISTER)
-		item->hash = hash_str_128(&shared->inbox->key, item->payload);
+		item->hash = hash_text(&shared->inbox->key, item->payload);
 	if (via == LINK_FEED)
 		b->bytes += item->payload.len + MESSAGE_OVERHEAD;
 	b->count++;

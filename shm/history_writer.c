@@ -19,6 +19,7 @@ struct history {
 	struct table *table;          /* borrowed */
 	unsigned char *area;          /* in the table; NULL: nothing is kept */
 	uint64_t sets;
+	uint8_t *repeats;             /* owned: of a set, it may hold several changes of a host */
 	uint64_t next_number;
 	struct source_name {
 		uint32_t sum;
@@ -49,6 +50,9 @@ struct history *history_open(struct table *table)
 	h->table = table;
 	h->area = history_area(table, &h->sets);
 	h->next_number = h->area ? number_after(h) : 1;
+	h->repeats = h->area ? mem_alloc(h->sets) : NULL;
+	if (h->area)
+		memset(h->repeats, true, h->sets);
 	for (unsigned i = 0; i < HISTORY_SOURCES_MAX; i++)
 		h->sources[i].server = HISTORY_NO_SERVER;
 	return h;
@@ -56,6 +60,7 @@ struct history *history_open(struct table *table)
 
 void history_close(struct history *h)
 {
+	free(h->repeats);
 	free(h);
 }
 
@@ -152,30 +157,64 @@ static uint8_t *count_of(struct host_counts *hosts, uint64_t place)
 	return &hosts->counts[slot];
 }
 
-/* A free place; else the oldest of the host that has most; of several such, the
- * oldest of all. */
-static unsigned choose_way(const struct history_set *set)
+/* Free places are older than anything. */
+static unsigned oldest_way(const struct history_set *set)
+{
+	unsigned way = 0;
+
+	for (unsigned i = 1; i < HISTORY_WAYS; i++)
+		way = set->numbers[i] < set->numbers[way] ? i : way;
+	return way;
+}
+
+static bool holds(const struct history_set *set, uint16_t tag)
+{
+	bool is_found = false;
+
+	for (unsigned i = 0; i < HISTORY_WAYS; i++)
+		is_found |= set->numbers[i] && history_place_tag(set->numbers[i]) == tag;
+	return is_found;
+}
+
+/* The oldest of the host that has most; of several such, the oldest of all.  *most: how
+ * many it has. */
+static unsigned oldest_way_of_most(const struct history_set *set, unsigned *most)
 {
 	struct host_counts hosts = { .counts = { 0 } };
-	unsigned most = 0, way = 0;
 	uint64_t oldest = UINT64_MAX;
+	unsigned way = 0;
 
+	*most = 0;
 	for (unsigned i = 0; i < HISTORY_WAYS; i++) {
-		unsigned count;
+		unsigned count = ++*count_of(&hosts, set->numbers[i]);
 
-		if (!set->numbers[i])
-			return i;
-		count = ++*count_of(&hosts, set->numbers[i]);
-		most = count > most ? count : most;
+		*most = count > *most ? count : *most;
 	}
 	for (unsigned i = 0; i < HISTORY_WAYS; i++) {
-		bool is_of_most = *count_of(&hosts, set->numbers[i]) == most;
+		bool is_of_most = *count_of(&hosts, set->numbers[i]) == *most;
 
 		if (is_of_most && set->numbers[i] < oldest) {
 			way = i;
 			oldest = set->numbers[i];
 		}
 	}
+	return way;
+}
+
+/* A free place, or what oldest_way_of_most() says.  Counting is dear, and mostly of sets in
+ * which each host has one change. */
+static unsigned choose_way(struct history *h, uint64_t number, uint64_t host_hash)
+{
+	const struct history_set *set = history_set_at(h->area, number);
+	unsigned way = oldest_way(set), most;
+	bool is_repeated = holds(set, host_hash >> 48);
+
+	if (!set->numbers[way] || (!h->repeats[number] && !is_repeated)) {
+		h->repeats[number] |= is_repeated;
+		return way;
+	}
+	way = oldest_way_of_most(set, &most);
+	h->repeats[number] = most > 1 || is_repeated;
 	return way;
 }
 
@@ -213,15 +252,18 @@ void history_note(struct history *h, const struct history_change *change)
 	struct history_record record;
 	uint64_t hash;
 	struct history_set *set;
+	uint64_t number;
 	unsigned way;
 
 	if (!h->area)
 		return;
 	hash = history_host_hash(h->table, host_of_key(change->key));
-	set = history_set_at(h->area, hash % h->sets);
+	number = hash % h->sets;
+	set = history_set_at(h->area, number);
 	prefetch(set);
 	describe(h, change, hash, &record);
-	way = change->what == HISTORY_REFUSED ? choose_way_of_refusal(set, hash) : choose_way(set);
+	way = change->what == HISTORY_REFUSED ? choose_way_of_refusal(set, hash) :
+						   choose_way(h, number, hash);
 	if (way == HISTORY_WAYS)
 		return;
 	word_publish(&set->numbers[way], 0);

@@ -10,6 +10,7 @@
 #include "route_layout.h"
 
 #define IS_STORED 0x8000u
+#define ACCELERATION 4                /* of LZ4: a third of the time less, for no byte more here */
 _Static_assert(ENDPOINT_TAGS_MAX < IS_STORED, "the length leaves a bit");
 
 /* What Cloud Foundry puts into tags, in the order in which it does.  A change is a
@@ -54,7 +55,7 @@ size_t tags_pack(const struct inst *inst, struct str tags, char out[TAGS_PACKED_
 		return 0;
 	dictionary_make(&dictionary, inst);
 	LZ4_loadDict(&stream, dictionary.text, dictionary.len);
-	n = LZ4_compress_fast_continue(&stream, tags.p, out + 2, (int)tags.len, (int)tags.len, 1);
+	n = LZ4_compress_fast_continue(&stream, tags.p, out + 2, (int)tags.len, (int)tags.len, ACCELERATION);
 	if (n <= 0)
 		return store(tags, out);
 	out[0] = (char)tags.len;

@@ -100,21 +100,72 @@ uint64_t hash_bytes(const struct hash_key *key, const void *bytes, size_t len)
 	return sip_end(&s);
 }
 
-struct hash128 hash_str_128(const struct hash_key *key, struct str text)
+uint64_t hash_str(const struct hash_key *key, struct str s)
 {
-	struct sip s = sip_begin(key);
+	return hash_bytes(key, s.p, s.len);
+}
+
+uint64_t hash_join(const struct hash_key *key, uint64_t a, uint64_t b)
+{
+	unsigned __int128 product = (unsigned __int128)(a ^ key->k0) * (b ^ key->k1);
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* --- whole messages */
+
+void hash_text_key_random(struct hash_text_key *key)
+{
+	random_bytes(key, sizeof(*key));
+}
+
+struct nh {
+	unsigned __int128 first, second;
+};
+
+static void nh_pair(struct nh *sums, const uint64_t *key, const char *at)
+{
+	uint64_t pair[2];
+
+	memcpy(pair, at, sizeof(pair));
+	sums->first += (unsigned __int128)(pair[0] + key[0]) * (pair[1] + key[1]);
+	sums->second += (unsigned __int128)(pair[0] + key[2]) * (pair[1] + key[3]);
+}
+
+/* Up to a chunk; what is missing of the last pair counts as zeros. */
+static struct nh nh_chunk(const uint64_t *key, struct str s)
+{
+	struct nh sums = { 0, 0 };
+	char last[16] = "";
+	size_t i = 0;
+
+	for (; i + 16 <= s.len; i += 16)
+		nh_pair(&sums, key + i / 8, s.p + i);
+	if (i < s.len) {
+		memcpy(last, s.p + i, s.len - i);
+		nh_pair(&sums, key + i / 8, last);
+	}
+	return sums;
+}
+
+struct hash128 hash_text(const struct hash_text_key *key, struct str text)
+{
+	struct sip s = sip_begin(&key->key);
 	struct hash128 hash;
 
 	s.v1 ^= 0xee;
-	sip_text(&s, text.p, text.len);
+	sip_word(&s, text.len);
+	for (struct str rest = text; rest.len; rest = str_sub(rest, HASH_CHUNK, STR_REST)) {
+		struct nh sums = nh_chunk(key->words, str_sub(rest, 0, HASH_CHUNK));
+
+		sip_word(&s, (uint64_t)sums.first);
+		sip_word(&s, (uint64_t)(sums.first >> 64));
+		sip_word(&s, (uint64_t)sums.second);
+		sip_word(&s, (uint64_t)(sums.second >> 64));
+	}
 	s.v2 ^= 0xee;
 	hash.a = sip_end(&s);
 	s.v1 ^= 0xdd;
 	hash.b = sip_end(&s);
 	return hash;
-}
-
-uint64_t hash_str(const struct hash_key *key, struct str s)
-{
-	return hash_bytes(key, s.p, s.len);
 }

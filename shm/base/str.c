@@ -3,6 +3,10 @@
  */
 #include "base/str.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 /* ASCII letters in lower case, eight bytes at once. */
 static uint64_t lower_eight(const char *p)
 {
@@ -185,29 +189,39 @@ static bool is_plain(unsigned char c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-/* In bit 7 of each byte: it is 0.  Bytes behind such a one may be marked as well. */
-static uint64_t zero_bytes(uint64_t word)
-{
-	return (word - 0x0101010101010101u) & ~word & 0x8080808080808080u;
-}
+#ifdef __SSE2__
+#define PLAIN_STEP sizeof(__m128i)
 
-static bool has_other_than_plain(uint64_t word)
+/* How many of sixteen bytes are plain before the first that is not. */
+static size_t plain_before(const char *p)
 {
-	const uint64_t each = 0x0101010101010101u;
+	__m128i bytes = _mm_loadu_si128((const __m128i *)p);
+	__m128i others = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));  /* 0x80 and above, too */
 
-	return (word | ((word - 0x20 * each) & ~word)) & 0x80 * each ||
-	       zero_bytes(word ^ '"' * each) | zero_bytes(word ^ '\\' * each) |
-	       zero_bytes(word ^ 0x7f * each);
+	others = _mm_or_si128(others, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)));
+	others = _mm_or_si128(others, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')));
+	others = _mm_or_si128(others, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
+	return (size_t)__builtin_ctz((unsigned)_mm_movemask_epi8(others) | 1u << PLAIN_STEP);
 }
+#else
+#define PLAIN_STEP 1u
+
+static size_t plain_before(const char *p)
+{
+	return is_plain((unsigned char)*p);
+}
+#endif
 
 size_t str_plain_run(struct str s)
 {
 	size_t n = 0;
 
-	for (uint64_t word; s.len - n >= sizeof(word); n += sizeof(word)) {
-		memcpy(&word, s.p + n, sizeof(word));
-		if (has_other_than_plain(word))
-			break;
+	while (s.len - n >= PLAIN_STEP) {
+		size_t run = plain_before(s.p + n);
+
+		n += run;
+		if (run < PLAIN_STEP)
+			return n;
 	}
 	while (n < s.len && is_plain((unsigned char)s.p[n]))
 		n++;

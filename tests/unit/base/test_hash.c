@@ -11,47 +11,120 @@
 
 #include "base/hash.h"
 
-#define LENGTH_MAX 40
+#define LENGTH_MAX 2100
+
+static struct hash_text_key key;
+
+static int make_key(void **state)
+{
+	(void)state;
+	hash_text_key_random(&key);
+	return 0;
+}
+
+static struct hash128 hash_with(char *text, size_t len, size_t bit)
+{
+	struct hash128 hash;
+
+	text[bit / 8] ^= (char)(1 << bit % 8);
+	hash = hash_text(&key, (struct str){ text, len });
+	text[bit / 8] ^= (char)(1 << bit % 8);
+	return hash;
+}
 
 static void both_halves_depend_on_every_bit_and_on_the_length(void **state)
 {
-	const struct hash_key key = { 0x0706050403020100u, 0x0f0e0d0c0b0a0908u };
 	char text[LENGTH_MAX + 1] = { 0 };
 
 	(void)state;
-	for (size_t len = 0; len < LENGTH_MAX; len++) {
-		const struct str s = { text, len };
-		struct hash128 hash = hash_str_128(&key, s);
-		struct hash128 longer = hash_str_128(&key, (struct str){ text, len + 1 });
+	for (size_t len = 0; len < LENGTH_MAX; len += len < 40 ? 1 : 103) {
+		struct hash128 hash = hash_text(&key, (struct str){ text, len });
+		struct hash128 longer = hash_text(&key, (struct str){ text, len + 1 });
 
 		assert_true(hash.a != longer.a && hash.b != longer.b && hash.a != hash.b);
 		for (size_t bit = 0; bit < 8 * len; bit++) {
-			struct hash128 other;
+			struct hash128 other = hash_with(text, len, bit);
 
-			text[bit / 8] ^= (char)(1 << bit % 8);
-			other = hash_str_128(&key, s);
-			text[bit / 8] ^= (char)(1 << bit % 8);
 			assert_true(hash.a != other.a && hash.b != other.b);
 		}
 	}
 }
 
-static void another_key_makes_another_hash(void **state)
+/* Pairs, chunks and words in another order are another text. */
+static void neither_pairs_nor_chunks_can_change_places(void **state)
 {
-	const struct hash_key one = hash_key_random(), two = { one.k0, one.k1 ^ 1 };
-	struct hash128 a = hash_str_128(&one, STR("text")), b = hash_str_128(&two, STR("text"));
+	const size_t pieces[] = { 8, 16, 32, HASH_CHUNK };
+	char text[2 * HASH_CHUNK], swapped[2 * HASH_CHUNK];
 
 	(void)state;
-	assert_true(a.a != b.a && a.b != b.b);
-	assert_true(a.a != hash_str(&one, STR("text")));
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (char)(i * 7 + i / 256);
+	for (unsigned i = 0; i < ARRAY_SIZE(pieces); i++) {
+		size_t n = pieces[i];
+		struct hash128 a, b;
+
+		memcpy(swapped, text, sizeof(text));
+		memcpy(swapped, text + n, n);
+		memcpy(swapped + n, text, n);
+		a = hash_text(&key, (struct str){ text, sizeof(text) });
+		b = hash_text(&key, (struct str){ swapped, sizeof(text) });
+		assert_true(a.a != b.a && a.b != b.b);
+	}
+}
+
+/* Whatever part of the key is another one, so long as the text reaches it. */
+static void another_key_makes_another_hash(void **state)
+{
+	char text[HASH_CHUNK] = "text";
+	struct hash128 hash = hash_text(&key, (struct str){ text, sizeof(text) });
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(key) / 8; i++) {
+		struct hash_text_key other = key;
+		struct hash128 changed;
+
+		((uint64_t *)&other)[i] ^= 1;
+		changed = hash_text(&other, (struct str){ text, sizeof(text) });
+		assert_true(hash.a != changed.a && hash.b != changed.b);
+	}
+}
+
+/* In a million texts that differ by a number only. */
+static void no_two_of_many_texts_share_a_half(void **state)
+{
+	static uint32_t halves[1 << 20];
+	unsigned same = 0;
+
+	(void)state;
+	for (uint64_t i = 0; i < ARRAY_SIZE(halves); i++) {
+		struct hash128 hash = hash_text(&key, (struct str){ (char *)&i, sizeof(i) });
+		uint32_t *place = &halves[hash.a % ARRAY_SIZE(halves)];
+
+		same += *place == (uint32_t)(hash.a >> 32);
+		*place = (uint32_t)(hash.a >> 32);
+	}
+	assert_in_range(same, 0, 3);
+}
+
+static void a_join_depends_on_both_and_on_their_order(void **state)
+{
+	const struct hash_key one = hash_key_random(), two = { one.k0, one.k1 ^ 1 };
+
+	(void)state;
+	assert_true(hash_join(&one, 1, 2) != hash_join(&one, 2, 1));
+	assert_true(hash_join(&one, 1, 2) != hash_join(&one, 1, 3));
+	assert_true(hash_join(&one, 1, 2) != hash_join(&two, 1, 2));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_halves_depend_on_every_bit_and_on_the_length),
+		cmocka_unit_test(neither_pairs_nor_chunks_can_change_places),
 		cmocka_unit_test(another_key_makes_another_hash),
+		cmocka_unit_test(no_two_of_many_texts_share_a_half),
+		cmocka_unit_test(a_join_depends_on_both_and_on_their_order),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_key, NULL);
 }
