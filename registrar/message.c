@@ -319,13 +319,21 @@ static int read_any(struct reading *r, struct str payload, struct reason *reason
 	return check(r, reason);
 }
 
+/* All but the room for texts, which lie elsewhere. */
+static void begin(struct registration *out)
+{
+	memset(&out->endpoint, 0, offsetof(struct endpoint, text));
+	out->uris = NULL;
+	out->uri_count = out->dropped_fields = 0;
+}
+
 int message_parse(struct str payload, struct arena *arena, struct registration *out,
 		  struct reason *reason)
 {
 	struct reading reading = { .arena = arena, .out = out };
 	struct plain_registration ports;
 
-	memset(out, 0, sizeof(*out));
+	begin(out);
 	if (payload.len == 0 || payload.len > MESSAGE_BYTES_MAX)
 		return reason_set(reason, -EINVAL, "%s",
 				  payload.len ? "too long" : "empty payload");
@@ -334,7 +342,7 @@ int message_parse(struct str payload, struct arena *arena, struct registration *
 		reading.tls_port = (uint16_t)ports.tls_port;
 		return check(&reading, reason);
 	}
-	memset(out, 0, sizeof(*out));
+	begin(out);
 	return read_any(&reading, payload, reason);
 }
 
@@ -343,6 +351,6 @@ int message_parse_json(struct str payload, struct arena *arena, struct registrat
 {
 	struct reading reading = { .arena = arena, .out = out };
 
-	memset(out, 0, sizeof(*out));
+	begin(out);
 	return read_any(&reading, payload, reason);
 }

@@ -39,6 +39,15 @@ struct arrival {
 	bool is_heard;                /* its endpoint's row is known and noted */
 };
 
+/* The registration is read later. */
+static void arrive(struct arrival *a, struct registry *registry, unsigned source, uint32_t tick)
+{
+	a->registry = registry;
+	a->source = source;
+	a->tick = tick;
+	a->is_heard = false;
+}
+
 static unsigned known_most(const struct route_writer *writer)
 {
 	struct table_usage usage;
@@ -468,7 +477,7 @@ void registry_fetch(const struct registry *r, const struct bus_message *run, uns
 
 static void register_unknown(struct registry *r, const struct bus_message *m, uint32_t tick)
 {
-	struct arrival a = { .registry = r, .source = m->source, .tick = tick };
+	struct arrival a;
 	char room[ARENA_ROOM];
 	struct arena arena;
 
@@ -476,6 +485,7 @@ static void register_unknown(struct registry *r, const struct bus_message *m, ui
 		counter_add(r->counters, COUNTER_quota_refusals_total, 1);
 		return;
 	}
+	arrive(&a, r, m->source, tick);
 	route_writer_because(r->writer, HISTORY_REGISTERED, m->source, STR_NONE);
 	arena_init(&arena, room, sizeof(room));
 	if (read_message(r, "router.register", m->payload, &arena, &a.registration)) {
@@ -535,10 +545,11 @@ static void unregister_uri(struct arrival *a, const struct identity *id, struct 
 
 void registry_unregister(struct registry *r, const struct bus_message *m, uint32_t tick)
 {
-	struct arrival a = { .registry = r, .source = m->source, .tick = tick };
+	struct arrival a;
 	struct identity id;
 	struct arena arena;
 
+	arrive(&a, r, m->source, tick);
 	route_writer_because(r->writer, HISTORY_UNREGISTERED, m->source, STR_NONE);
 	arena_init(&arena, NULL, 0);
 	log_at(LOG_LEVEL_DEBUG, "subscriber", "unregister-route", "message=%.*s",

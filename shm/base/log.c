@@ -41,9 +41,14 @@ static void put(struct line *l, const char *bytes, size_t n)
 	l->len += n;
 }
 
-static void put_text(struct line *l, const char *text)
+#define put_literal(l, text) put(l, text, sizeof(text) - 1)
+
+/* What the program itself writes needs no escape. */
+static void put_word(struct line *l, struct str word)
 {
-	put(l, text, strlen(text));
+	put_literal(l, "\"");
+	put(l, word.p, word.len);
+	put_literal(l, "\"");
 }
 
 static void put_number(struct line *l, const char *format, ...)
@@ -79,7 +84,7 @@ static void put_escaped(struct line *l, struct str s)
 		c = (unsigned char)s.p[i];
 		n = utf8_decode(str_sub(s, i, STR_REST), &rune);
 		if (n == 0) {
-			put_text(l, "\\ufffd");
+			put_literal(l, "\\ufffd");
 			i++;
 		} else if (c == '"' || c == '\\') {
 			put(l, c == '"' ? "\\\"" : "\\\\", 2);
@@ -96,9 +101,9 @@ static void put_escaped(struct line *l, struct str s)
 
 static void put_string(struct line *l, struct str s)
 {
-	put(l, "\"", 1);
+	put_literal(l, "\"");
 	put_escaped(l, s);
-	put(l, "\"", 1);
+	put_literal(l, "\"");
 }
 
 /* One conversion: its length modifier and letter.  *format moves past it. */
@@ -194,15 +199,15 @@ static void put_key(struct line *l, struct members *members, struct str key)
 	struct str group = dot < 0 ? STR_NONE : str_sub(key, 0, (size_t)dot);
 
 	if (members->group.len && !str_equal(group, members->group))
-		put(l, "}", 1);
+		put_literal(l, "}");
 	if (!members->is_first)
-		put(l, ",", 1);
+		put_literal(l, ",");
 	if (group.len && !str_equal(group, members->group)) {
-		put_string(l, group);         /* the comma, if any, is before the group */
-		put(l, ":{", 2);
+		put_word(l, group);           /* the comma, if any, is before the group */
+		put_literal(l, ":{");
 	}
-	put_string(l, str_sub(key, (size_t)(dot + 1), STR_REST));
-	put(l, ":", 1);
+	put_word(l, str_sub(key, (size_t)(dot + 1), STR_REST));
+	put_literal(l, ":");
 	*members = (struct members){ .group = group };
 }
 
@@ -211,7 +216,7 @@ static void put_data(struct line *l, const char *format, va_list *args)
 {
 	struct members members = { .is_first = true };
 
-	put_text(l, ",\"data\":{");
+	put_literal(l, ",\"data\":{");
 	while (*format) {
 		const char *equals = strchr(format, '=');
 		bool is_json;
@@ -230,13 +235,15 @@ static void put_data(struct line *l, const char *format, va_list *args)
 			if (is_json)
 				put(l, format, n);
 			else
-				put_string(l, (struct str){ format, n });
+				put_word(l, (struct str){ format, n });
 			format += n;
 		}
 		while (*format == ' ')
 			format++;
 	}
-	put_text(l, members.group.len ? "}}" : "}");
+	if (members.group.len)
+		put_literal(l, "}");
+	put_literal(l, "}");
 }
 
 static void put_timestamp(struct line *l)
@@ -244,14 +251,14 @@ static void put_timestamp(struct line *l)
 	uint64_t now = clock_wall_ns();
 	char text[TIMESTAMP_SIZE];
 
-	put_text(l, ",\"timestamp\":");
+	put_literal(l, ",\"timestamp\":");
 	if (settings.epoch_timestamps) {
 		put_number(l, "%llu.%09llu", (unsigned long long)(now / 1000000000u),
 			   (unsigned long long)(now % 1000000000u));
 		return;
 	}
 	timestamp_format(now, text);
-	put_string(l, str_of(text));
+	put_word(l, (struct str){ text, TIMESTAMP_SIZE - 1 });
 }
 
 void log_configure(const struct log_settings *wanted)
@@ -326,18 +333,18 @@ void log_line(enum log_level level, const char *component, const char *event,
 	l.is_full = false;
 	if (!component)
 		component = default_component;
-	put_text(&l, "{\"log_level\":");
+	put_literal(&l, "{\"log_level\":");
 	put_u64(&l, (uint64_t)level);
 	put_timestamp(&l);
-	put_text(&l, ",\"message\":");
-	put_string(&l, str_of(event));
-	put_text(&l, ",\"source\":\"");
+	put_literal(&l, ",\"message\":");
+	put_word(&l, str_of(event));
+	put_literal(&l, ",\"source\":\"");
 	put_escaped(&l, str_of(settings.source));
 	if (component) {
-		put(&l, ".", 1);
-		put_escaped(&l, str_of(component));
+		put_literal(&l, ".");
+		put(&l, component, strlen(component));
 	}
-	put(&l, "\"", 1);
+	put_literal(&l, "\"");
 	before_data = l.len;
 	if (strcmp(format, "%s") != 0) {
 		va_start(args, format);

@@ -184,11 +184,6 @@ static size_t u64_digits_of(uint64_t value)
 	return least + (value >= powers[least]);
 }
 
-static bool is_plain(unsigned char c)
-{
-	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-}
-
 #ifdef __SSE2__
 #define PLAIN_STEP sizeof(__m128i)
 
@@ -208,24 +203,24 @@ static size_t plain_before(const char *p)
 
 static size_t plain_before(const char *p)
 {
-	return is_plain((unsigned char)*p);
+	return *p >= 0x20 && *p < 0x7f && *p != '"' && *p != '\\';
 }
 #endif
 
 size_t str_plain_run(struct str s)
 {
-	size_t n = 0;
+	char last[PLAIN_STEP] = "";           /* what fills it up is not plain */
+	size_t n = 0, run;
 
-	while (s.len - n >= PLAIN_STEP) {
-		size_t run = plain_before(s.p + n);
-
-		n += run;
+	for (; s.len - n >= PLAIN_STEP; n += run) {
+		run = plain_before(s.p + n);
 		if (run < PLAIN_STEP)
-			return n;
+			return n + run;
 	}
-	while (n < s.len && is_plain((unsigned char)s.p[n]))
-		n++;
-	return n;
+	if (n == s.len)
+		return n;
+	memcpy(last, s.p + n, s.len - n);
+	return n + plain_before(last);
 }
 
 size_t u64_format(uint64_t value, char *out)
