@@ -10,7 +10,6 @@
 #ifndef SHM_HISTORY_LAYOUT_H
 #define SHM_HISTORY_LAYOUT_H
 
-#include "base/hash.h"
 #include "history.h"
 #include "route_layout.h"
 
@@ -55,9 +54,7 @@ static inline struct history_set *history_set_at(unsigned char *area, uint64_t i
 
 static inline uint64_t history_host_hash(const struct table *table, struct str host)
 {
-	struct hash_key key = { table_head(table)->seed.a, table_head(table)->seed.b };
-
-	return hash_bytes(&key, host.p, host.len);
+	return block_hash(&table_head(table)->seed, host.p, host.len);
 }
 
 static inline struct str host_of_key(struct str key)

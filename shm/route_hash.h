@@ -34,6 +34,9 @@ unsigned route_hash_path(const struct route_hash_seed *seed, struct str path,
 /* Host and path prefix together. */
 uint64_t route_hash_join(const struct route_hash_seed *seed, uint64_t host, uint64_t path);
 
+/* Of any bytes. */
+uint64_t block_hash(const struct route_hash_seed *seed, const void *bytes, size_t len);
+
 /* An unkeyed checksum, against damage rather than malice. */
 uint32_t block_sum(const void *bytes, size_t len);
 

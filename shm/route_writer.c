@@ -44,7 +44,6 @@ int route_writer_open(struct table *table, struct board *board, struct route_wri
 	w->table = table;
 	w->board = board;
 	w->head = head;
-	w->hash_key = (struct hash_key){ head->seed.a, head->seed.b };
 	w->history = history_open(table);
 	w->cause.source = HISTORY_NO_SOURCE;
 	w->epoch = epoch_create(&head->epoch, board, block_free, w);

@@ -139,11 +139,16 @@ static void row_release(struct route_writer *w, uint64_t address, uint32_t row)
 
 /* --- endpoint blocks --- */
 
+static uint64_t text_hash(const struct route_writer *w, struct str text)
+{
+	return block_hash(&w->head->seed, text.p, text.len);
+}
+
 static uint64_t address_of(const struct route_writer *w, const struct inst *inst)
 {
-	uint64_t host = hash_str(&w->hash_key, inst_text(inst, INST_TEXT_host));
-	uint64_t id = hash_str(&w->hash_key, inst_text(inst, INST_TEXT_instance_id));
-	uint64_t app = hash_str(&w->hash_key, inst_text(inst, INST_TEXT_app_id));
+	uint64_t host = text_hash(w, inst_text(inst, INST_TEXT_host));
+	uint64_t id = text_hash(w, inst_text(inst, INST_TEXT_instance_id));
+	uint64_t app = text_hash(w, inst_text(inst, INST_TEXT_app_id));
 
 	return route_hash_join(&w->head->seed, host + inst->port, id + 3 * app);
 }
@@ -163,11 +168,10 @@ static void draft_finish(struct route_writer *w)
 {
 	struct draft *draft = &w->draft;
 	struct inst *inst = &draft->inst;
-	uint64_t tags = hash_str(&w->hash_key, draft->tags);
+	uint64_t rest = block_hash(&w->head->seed, &inst->bytes,
+				   inst->bytes - offsetof(struct inst, bytes));
 
-	inst->fingerprint = route_hash_join(&w->head->seed, tags,
-					    hash_bytes(&w->hash_key, &inst->bytes,
-						       inst->bytes - offsetof(struct inst, bytes)));
+	inst->fingerprint = route_hash_join(&w->head->seed, text_hash(w, draft->tags), rest);
 	draft->address = address_of(w, inst);
 }
 

@@ -59,7 +59,6 @@ struct route_writer {
 	struct board *board;          /* borrowed */
 	struct table_head *head;
 	struct epoch *epoch;          /* owned */
-	struct hash_key hash_key;
 	struct space space;
 	struct row_queue row_queue;
 	uint32_t *free_ids;           /* owned */
