@@ -31,9 +31,19 @@ void cells_destroy(struct cells *cells)
 	free(cells);
 }
 
+static uint32_t home_of(const struct cells *cells, uint32_t host)
+{
+	return host * 0x9e3779b9u & (cells->room - 1);
+}
+
+void cells_fetch(const struct cells *cells, uint32_t host)
+{
+	__builtin_prefetch(&cells->of[home_of(cells, host)], 1);
+}
+
 static struct cell *place_of(const struct cells *cells, uint32_t host)
 {
-	uint32_t at = host * 0x9e3779b9u & (cells->room - 1);
+	uint32_t at = home_of(cells, host);
 
 	while (cells->of[at].host && cells->of[at].host != host)
 		at = (at + 1) & (cells->room - 1);

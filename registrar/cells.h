@@ -22,6 +22,9 @@ struct cells;
 struct cells *cells_create(void);
 void cells_destroy(struct cells *cells);
 
+/* Fetches the memory that a question about it needs. */
+void cells_fetch(const struct cells *cells, uint32_t host);
+
 /* The cell of a host, made if need be.  Good until the next call. */
 struct cell *cells_get(struct cells *cells, uint32_t host);
 

@@ -56,10 +56,20 @@ void owners_destroy(struct owners *owners)
 	free(owners);
 }
 
+static uint32_t home_of(const struct owners *o, uint64_t address)
+{
+	return (uint32_t)(address >> 32) & (o->room - 1);
+}
+
+void owners_fetch(const struct owners *o, const struct identity *id)
+{
+	__builtin_prefetch(&o->of[home_of(o, id->address)], 1);
+}
+
 /* The owner's record, or the free place for one. */
 static struct owner *place_of(const struct owners *o, uint64_t address)
 {
-	uint32_t at = (uint32_t)(address >> 32) & (o->room - 1);
+	uint32_t at = home_of(o, address);
 
 	while (o->of[at].address && o->of[at].address != address)
 		at = (at + 1) & (o->room - 1);

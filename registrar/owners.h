@@ -35,6 +35,9 @@ struct owner_claim {
 	uint32_t tick, cycle;
 };
 
+/* Fetches the memory that a question about it needs. */
+void owners_fetch(const struct owners *owners, const struct identity *id);
+
 /* What it would mean if the claim were granted; *row: of the owner now, unless
  * OWNER_SAME. */
 enum ownership owners_judge(struct owners *owners, const struct owner_claim *claim,

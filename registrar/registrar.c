@@ -113,18 +113,6 @@ static int attach(struct registrar *r, struct reason *reason)
 	return feed_open(&r->feed, reason);
 }
 
-/* Memory for all of them is fetched before the first is worked on. */
-static void handle_run(struct registrar *r, const struct bus_message *run, unsigned count,
-		       uint32_t tick)
-{
-	registry_fetch(r->registry, run, count);
-	for (unsigned i = 0; i < count; i++)
-		if (run[i].subject == BUS_REGISTER)
-			registry_register(r->registry, &run[i], tick);
-		else
-			registry_unregister(r->registry, &run[i], tick);
-}
-
 /* Greets and probes are answered on the way. */
 static void take_urgent(struct registrar *r, uint64_t now)
 {
@@ -146,7 +134,7 @@ static bool take_messages(struct registrar *r)
 	log_hold();
 	do {
 		count = feed_next_run(&r->feed, &run, BATCH);
-		handle_run(r, run, count, table_tick(r->table, now));
+		registry_take(r->registry, run, count, table_tick(r->table, now));
 		now = clock_ms();
 	} while (count && now - began < TURN_MS);
 	log_release();

@@ -17,6 +17,22 @@
 #define ROUTE_BYTES_MIN 128u
 #define ARENA_ROOM 2048               /* enough for the usual message */
 
+/* One message, on its way into the table. */
+struct arrival {
+	struct registry *registry;
+	const struct bus_message *message;
+	uint32_t tick;
+	bool is_read, is_wanted;      /* wanted: it asks for something, and this router for it */
+	bool is_heard;                /* its endpoint's row is known and noted */
+	bool has_key;
+	struct registration registration;
+	struct owner_claim claim;
+	struct route_key key;         /* of the first URI */
+	struct arena arena;
+	char room[ARENA_ROOM];
+	char key_text[ROUTE_KEY_MAX];
+};
+
 struct registry {
 	const struct registrar_settings *settings;
 	struct trust *trust;
@@ -27,26 +43,8 @@ struct registry {
 	uint32_t update_tick;         /* FACT_LAST_UPDATE_MS was set in */
 	struct log_limit invalid_limit, full_limit, large_limit, filtered_limit, dropped_limit;
 	struct log_limit quota_limit, owner_limit;
+	struct arrival arrivals[2];   /* at work, and read ahead */
 };
-
-/* One message, on its way into the table. */
-struct arrival {
-	struct registry *registry;
-	struct registration registration;
-	struct owner_claim claim;
-	unsigned source;
-	uint32_t tick;
-	bool is_heard;                /* its endpoint's row is known and noted */
-};
-
-/* The registration is read later. */
-static void arrive(struct arrival *a, struct registry *registry, unsigned source, uint32_t tick)
-{
-	a->registry = registry;
-	a->source = source;
-	a->tick = tick;
-	a->is_heard = false;
-}
 
 static unsigned known_most(const struct route_writer *writer)
 {
@@ -69,6 +67,7 @@ struct registry *registry_create(struct trust *trust, struct route_writer *write
 	r->writer = writer;
 	r->board = trust->board;
 	r->counters = counters;
+	r->arrivals[0].registry = r->arrivals[1].registry = r;
 	r->handles = handles_create(KNOWN_FIRST, known_most(writer));
 	r->invalid_limit.per_second = r->full_limit.per_second = 10;
 	r->large_limit.per_second = r->filtered_limit.per_second = r->dropped_limit.per_second = 1;
@@ -283,7 +282,7 @@ static void settle(struct arrival *a, const struct route_handle *handle)
 		log_owner(r, "ownership-changed", &a->registration.endpoint);
 	}
 	owners_grant(r->trust->owners, &a->claim, handle->row);
-	trust_heard(r->trust, handle->row, a->source, a->tick);
+	trust_heard(r->trust, handle->row, a->message->source, a->tick);
 }
 
 /* Of the memory or of the places for endpoints, whichever is scarcer. */
@@ -324,7 +323,7 @@ static bool is_refused_by_quota(struct arrival *a, struct str uri)
 static bool is_conflict(const struct arrival *a, const struct endpoint *present, uint32_t row)
 {
 	const struct seen *seen = a->registry->trust->seen;
-	uint32_t cycle = a->claim.cycle, mine = seen_tick(seen, row, a->source);
+	uint32_t cycle = a->claim.cycle, mine = seen_tick(seen, row, a->message->source);
 
 	return endpoint_differs(&a->registration.endpoint, present) &&
 	       a->tick - seen_newest(seen, row) <= cycle && seen_newest(seen, row) &&
@@ -355,7 +354,7 @@ static struct str held_off(struct arrival *a, const struct route_key *key, struc
 	struct endpoint *e = &a->registration.endpoint, present;
 
 	if (tombstones_cover(t->tombstones, identity_under(&t->key, &a->claim.id, key->text),
-			     a->source, a->tick)) {
+			     a->message->source, a->tick)) {
 		counter_add(r->counters, COUNTER_tombstone_hits_total, 1);
 		return STR("a late copy: it was unregistered");
 	}
@@ -366,38 +365,46 @@ static struct str held_off(struct arrival *a, const struct route_key *key, struc
 	return is_refused_by_quota(a, uri) ? STR("beyond its quota") : STR_NONE;
 }
 
-static int register_uri(struct arrival *a, struct str uri, struct route_handle *handle)
+static int register_key(struct arrival *a, struct str uri, const struct route_key *key,
+			struct route_handle *handle)
 {
 	struct registry *r = a->registry;
 	struct endpoint *e = &a->registration.endpoint;
 	uint64_t updated_at_ns = e->updated_at_ns;
-	struct route_handle present;
-	char buffer[ROUTE_KEY_MAX];
-	struct route_key key;
-	struct reason reason;
-	struct str refusal;
 	bool is_new_route = false, is_present = false;
+	struct route_handle present;
+	struct str refusal = held_off(a, key, uri, &present, &is_present);
 	int result;
 
-	if (route_key_parse(uri, buffer, &key, &reason) < 0) {
-		log_invalid(r, "router.register", uri, &reason);
-		return -EINVAL;
-	}
-	refusal = held_off(a, &key, uri, &present, &is_present);
 	if (refusal.len) {
-		route_writer_note_refused(r->writer, &key, e, refusal);
+		route_writer_note_refused(r->writer, key, e, refusal);
 		e->updated_at_ns = updated_at_ns;
 		return -EBUSY;
 	}
-	result = route_writer_add(r->writer, &key, e, a->tick, handle, &is_new_route);
+	result = route_writer_add(r->writer, key, e, a->tick, handle, &is_new_route);
 	e->updated_at_ns = updated_at_ns;
 	count_added(r, result, uri);
 	if (result <= 0)
 		return result;
-	log_added(result, is_new_route, uri, &key, e);
+	log_added(result, is_new_route, uri, key, e);
 	settle(a, handle);
 	note_route(a, handle, is_present ? &present : NULL);
 	return result;
+}
+
+static int register_uri(struct arrival *a, unsigned i, struct route_handle *handle)
+{
+	struct str uri = a->registration.uris[i];
+	char buffer[ROUTE_KEY_MAX];
+	struct route_key key;
+	struct reason reason;
+
+	if (i == 0 && a->has_key)
+		return register_key(a, uri, &a->key, handle);
+	if (route_key_parse(uri, buffer, &key, &reason) == 0)
+		return register_key(a, uri, &key, handle);
+	log_invalid(a->registry, "router.register", uri, &reason);
+	return -EINVAL;
 }
 
 /* Many a millisecond: the clock of the tick will do. */
@@ -409,17 +416,17 @@ static void note_update(struct registry *r, uint32_t tick)
 	board_set_fact(r->board, FACT_LAST_UPDATE_MS, clock_ms());
 }
 
-static void register_all(struct arrival *a, struct arena *arena, struct hash128 hash)
+static void register_all(struct arrival *a)
 {
 	const struct registration *registration = &a->registration;
 	uint32_t count = registration->uri_count, accepted = 0;
-	struct route_handle *handles = arena_alloc(arena, count * sizeof(*handles));
+	struct route_handle *handles = arena_alloc(&a->arena, count * sizeof(*handles));
 
 	for (uint32_t i = 0; i < count; i++)
-		if (register_uri(a, registration->uris[i], &handles[i]) > 0)
+		if (register_uri(a, i, &handles[i]) > 0)
 			accepted++;
 	if (accepted == count)
-		handles_keep(a->registry->handles, hash, handles, count);
+		handles_keep(a->registry->handles, a->message->hash, handles, count);
 	if (accepted)
 		note_update(a->registry, a->tick);
 }
@@ -428,15 +435,9 @@ static void register_all(struct arrival *a, struct arena *arena, struct hash128 
 static bool owns_its_address(struct arrival *a)
 {
 	struct registry *r = a->registry;
-	struct trust *t = r->trust;
 	uint32_t row;
 
-	a->claim = (struct owner_claim){
-		.id = identity_of(&t->key, &a->registration.endpoint), .source = a->source,
-		.updated_at_ns = a->registration.endpoint.updated_at_ns, .tick = a->tick,
-		.cycle = t->cycle,
-	};
-	if (owners_judge(t->owners, &a->claim, &row) != OWNER_LATE)
+	if (owners_judge(r->trust->owners, &a->claim, &row) != OWNER_LATE)
 		return true;
 	counter_add(r->counters, COUNTER_attribute_conflict_total, 1);
 	log_owner(r, "late-registration-ignored", &a->registration.endpoint);
@@ -458,8 +459,134 @@ static void log_dropped_fields(struct registry *r, const struct registration *re
 		       STR_ARG(registration->endpoint.app_id), (unsigned long long)suppressed);
 }
 
-/* One step for all before the next step: each begins where the one before has pointed. */
-void registry_fetch(const struct registry *r, const struct bus_message *run, unsigned count)
+static void log_removed(struct registry *r, int rc, const struct route_key *key,
+			const struct endpoint *e)
+{
+	if (rc == 0) {
+		counter_add(r->counters, COUNTER_registry_message_removed, 1);
+		log_endpoint(LOG_LEVEL_INFO, "endpoint-unregistered", key->text, e);
+	} else if (rc != -ENOENT) {
+		log_endpoint(LOG_LEVEL_INFO, "endpoint-not-unregistered", key->text, e);
+	}
+}
+
+/* Whether or not it was there: copies of its registration may still be on their way. */
+static void unregister_uri(struct arrival *a, struct str uri)
+{
+	struct registry *r = a->registry;
+	struct trust *t = r->trust;
+	const struct endpoint *e = &a->registration.endpoint;
+	char buffer[ROUTE_KEY_MAX];
+	struct endpoint present;
+	struct route_handle handle;
+	struct route_key key;
+	bool is_route_gone = false, is_present;
+	int rc;
+
+	if (route_key_parse(uri, buffer, &key, NULL) < 0)
+		return;
+	tombstones_add(t->tombstones, identity_under(&t->key, &a->claim.id, key.text),
+		       a->message->source, a->tick);
+	is_present = route_writer_find(r->writer, &key, e->host, e->port, &present, &handle);
+	rc = route_writer_remove(r->writer, &key, e->host, e->port, e->instance_id,
+				 &is_route_gone);
+	if (rc == 0 && is_present)
+		trust_discount_route(t, &handle);
+	log_removed(r, rc, &key, e);
+	if (is_route_gone)
+		log_at(LOG_LEVEL_INFO, "registry", "route-unregistered", "uri=%.*s",
+		       STR_ARG(key.text));
+}
+
+/* --- runs of messages */
+
+/* What the next message will look for is fetched while this one is worked on. */
+static void fetch(struct arrival *a)
+{
+	struct registry *r = a->registry;
+
+	owners_fetch(r->trust->owners, &a->claim.id);
+	cells_fetch(r->trust->cells, a->claim.id.host);
+	a->has_key = route_key_parse(a->registration.uris[0], a->key_text, &a->key, NULL) == 0;
+	if (a->has_key)
+		route_writer_fetch_key(r->writer, &a->key);
+}
+
+static void read_arrival(struct arrival *a, const struct bus_message *m, uint32_t tick)
+{
+	struct registry *r = a->registry;
+	struct trust *t = r->trust;
+	bool is_register = m->subject == BUS_REGISTER;
+	const struct endpoint *e = &a->registration.endpoint;
+
+	a->message = m;
+	a->tick = tick;
+	a->is_heard = a->is_wanted = false;
+	a->is_read = true;
+	arena_init(&a->arena, a->room, sizeof(a->room));
+	if (is_register && !quota_may_read(&t->quota, t->cells, &t->key, m->payload, tick)) {
+		counter_add(r->counters, COUNTER_quota_refusals_total, 1);
+		return;
+	}
+	a->is_wanted = read_message(r, is_register ? "router.register" : "router.unregister",
+				    m->payload, &a->arena, &a->registration);
+	if (!a->is_wanted)
+		return;
+	clamp_lifetime(r, &a->registration.endpoint);
+	a->claim = (struct owner_claim){
+		.id = identity_of(&t->key, e), .source = m->source,
+		.updated_at_ns = e->updated_at_ns, .tick = tick, .cycle = t->cycle,
+	};
+	fetch(a);
+}
+
+static void apply_registration(struct arrival *a)
+{
+	struct registry *r = a->registry;
+
+	route_writer_because(r->writer, HISTORY_REGISTERED, a->message->source, STR_NONE);
+	log_dropped_fields(r, &a->registration);
+	if (owns_its_address(a))
+		register_all(a);
+}
+
+static void apply_unregistration(struct arrival *a)
+{
+	route_writer_because(a->registry->writer, HISTORY_UNREGISTERED, a->message->source, STR_NONE);
+	for (unsigned i = 0; i < a->registration.uri_count; i++)
+		unregister_uri(a, a->registration.uris[i]);
+}
+
+/* The arrival may have been read ahead. */
+static void take(struct arrival *a, const struct bus_message *m, uint32_t tick)
+{
+	struct registry *r = a->registry;
+
+	if (m->subject == BUS_REGISTER && refresh_known(r, m->hash, m->source, tick)) {
+		note_update(r, tick);
+		return;
+	}
+	if (m->subject == BUS_UNREGISTER)
+		log_at(LOG_LEVEL_DEBUG, "subscriber", "unregister-route", "message=%.*s",
+		       STR_ARG(str_sub(m->payload, 0, 1024)));
+	if (!a->is_read)
+		read_arrival(a, m, tick);
+	if (a->is_wanted && m->subject == BUS_REGISTER)
+		apply_registration(a);
+	else if (a->is_wanted)
+		apply_unregistration(a);
+}
+
+static void put_away(struct arrival *a)
+{
+	if (a->is_read)
+		arena_fini(&a->arena);
+	a->is_read = false;
+}
+
+/* Memory for known messages: one step for all before the next step, for each begins
+ * where the one before has pointed. */
+static void fetch_known(const struct registry *r, const struct bus_message *run, unsigned count)
 {
 	const struct known_message *known;
 
@@ -475,89 +602,21 @@ void registry_fetch(const struct registry *r, const struct bus_message *run, uns
 			route_writer_fetch_route(r->writer, known_handles(known));
 }
 
-static void register_unknown(struct registry *r, const struct bus_message *m, uint32_t tick)
+static bool is_known(const struct registry *r, const struct bus_message *m)
 {
-	struct arrival a;
-	char room[ARENA_ROOM];
-	struct arena arena;
-
-	if (!quota_may_read(&r->trust->quota, r->trust->cells, &r->trust->key, m->payload, tick)) {
-		counter_add(r->counters, COUNTER_quota_refusals_total, 1);
-		return;
-	}
-	arrive(&a, r, m->source, tick);
-	route_writer_because(r->writer, HISTORY_REGISTERED, m->source, STR_NONE);
-	arena_init(&arena, room, sizeof(room));
-	if (read_message(r, "router.register", m->payload, &arena, &a.registration)) {
-		log_dropped_fields(r, &a.registration);
-		clamp_lifetime(r, &a.registration.endpoint);
-		if (owns_its_address(&a))
-			register_all(&a, &arena, m->hash);
-	}
-	arena_fini(&arena);
+	return m->subject == BUS_REGISTER && handles_peek(r->handles, m->hash);
 }
 
-void registry_register(struct registry *r, const struct bus_message *m, uint32_t tick)
+void registry_take(struct registry *r, const struct bus_message *run, unsigned count,
+		   uint32_t tick)
 {
-	if (refresh_known(r, m->hash, m->source, tick))
-		note_update(r, tick);
-	else
-		register_unknown(r, m, tick);
-}
+	fetch_known(r, run, count);
+	for (unsigned i = 0; i < count; i++) {
+		struct arrival *now = &r->arrivals[i % 2], *next = &r->arrivals[(i + 1) % 2];
 
-static void log_removed(struct registry *r, int rc, const struct route_key *key,
-			const struct endpoint *e)
-{
-	if (rc == 0) {
-		counter_add(r->counters, COUNTER_registry_message_removed, 1);
-		log_endpoint(LOG_LEVEL_INFO, "endpoint-unregistered", key->text, e);
-	} else if (rc != -ENOENT) {
-		log_endpoint(LOG_LEVEL_INFO, "endpoint-not-unregistered", key->text, e);
+		if (i + 1 < count && !is_known(r, &run[i + 1]))
+			read_arrival(next, &run[i + 1], tick);
+		take(now, &run[i], tick);
+		put_away(now);
 	}
-}
-
-/* Whether or not it was there: copies of its registration may still be on their way. */
-static void unregister_uri(struct arrival *a, const struct identity *id, struct str uri)
-{
-	struct registry *r = a->registry;
-	struct trust *t = r->trust;
-	const struct endpoint *e = &a->registration.endpoint;
-	char buffer[ROUTE_KEY_MAX];
-	struct endpoint present;
-	struct route_handle handle;
-	struct route_key key;
-	bool is_route_gone = false, is_present;
-	int rc;
-
-	if (route_key_parse(uri, buffer, &key, NULL) < 0)
-		return;
-	tombstones_add(t->tombstones, identity_under(&t->key, id, key.text), a->source, a->tick);
-	is_present = route_writer_find(r->writer, &key, e->host, e->port, &present, &handle);
-	rc = route_writer_remove(r->writer, &key, e->host, e->port, e->instance_id,
-				 &is_route_gone);
-	if (rc == 0 && is_present)
-		trust_discount_route(t, &handle);
-	log_removed(r, rc, &key, e);
-	if (is_route_gone)
-		log_at(LOG_LEVEL_INFO, "registry", "route-unregistered", "uri=%.*s",
-		       STR_ARG(key.text));
-}
-
-void registry_unregister(struct registry *r, const struct bus_message *m, uint32_t tick)
-{
-	struct arrival a;
-	struct identity id;
-	struct arena arena;
-
-	arrive(&a, r, m->source, tick);
-	route_writer_because(r->writer, HISTORY_UNREGISTERED, m->source, STR_NONE);
-	arena_init(&arena, NULL, 0);
-	log_at(LOG_LEVEL_DEBUG, "subscriber", "unregister-route", "message=%.*s",
-	       STR_ARG(str_sub(m->payload, 0, 1024)));
-	if (read_message(r, "router.unregister", m->payload, &arena, &a.registration)) {
-		id = identity_of(&r->trust->key, &a.registration.endpoint);
-		for (unsigned i = 0; i < a.registration.uri_count; i++)
-			unregister_uri(&a, &id, a.registration.uris[i]);
-	}
-	arena_fini(&arena);
 }

@@ -19,13 +19,9 @@ void registry_destroy(struct registry *registry);
 /* True if endpoints of this isolation segment are for this router. */
 bool registry_is_in_shard(const struct registrar_settings *settings, struct str segment);
 
-/* A message that came at `tick`, its hash included. */
-void registry_register(struct registry *registry, const struct bus_message *message, uint32_t tick);
-void registry_unregister(struct registry *registry, const struct bus_message *message,
-			 uint32_t tick);
-
-/* Before a row of them: fetches the memory that they need, so that waits for it overlap. */
-void registry_fetch(const struct registry *registry, const struct bus_message *run,
-		    unsigned count);
+/* Messages of one server in the order in which they came: registrations, with their
+ * hashes, and unregistrations. */
+void registry_take(struct registry *registry, const struct bus_message *run, unsigned count,
+		   uint32_t tick);
 
 #endif

@@ -531,11 +531,23 @@ void route_writer_fetch_route(const struct route_writer *w, const struct route_h
 		}
 }
 
+static struct key_hash hash_of_key(const struct route_writer *w, const struct route_key *key)
+{
+	return route_key_hash(&w->head->seed, str_sub(key->text, 0, key->host_len),
+			      str_sub(key->text, key->host_len, STR_REST));
+}
+
+void route_writer_fetch_key(const struct route_writer *w, const struct route_key *key)
+{
+	uint32_t tag = (uint32_t)(hash_of_key(w, key).whole >> 32);
+
+	__builtin_prefetch(&w->space.index[index_home(tag, w->space.bits)], 1);
+}
+
 bool route_writer_find(const struct route_writer *w, const struct route_key *key, struct str host,
 		       uint16_t port, struct endpoint *out, struct route_handle *handle)
 {
-	struct key_hash hash = route_key_hash(&w->head->seed, str_sub(key->text, 0, key->host_len),
-					      str_sub(key->text, key->host_len, STR_REST));
+	struct key_hash hash = hash_of_key(w, key);
 	uint64_t at;
 	const struct route *route = index_find(w, hash.whole, &key->text, &at);
 	int i = route ? entry_of_address(w, route, host, port) : -1;
@@ -550,8 +562,7 @@ int route_writer_remove(struct route_writer *w, const struct route_key *key,
 			struct str host, uint16_t port, struct str instance_id,
 			bool *is_route_gone)
 {
-	struct key_hash hash = route_key_hash(&w->head->seed, str_sub(key->text, 0, key->host_len),
-					      str_sub(key->text, key->host_len, STR_REST));
+	struct key_hash hash = hash_of_key(w, key);
 	const struct inst *inst;
 	struct str id;
 	uint64_t at;

@@ -66,6 +66,9 @@ int route_writer_refresh(struct route_writer *writer, const struct route_handle 
 void route_writer_fetch(const struct route_writer *writer, const struct route_handle *handle);
 void route_writer_fetch_route(const struct route_writer *writer, const struct route_handle *handle);
 
+/* The same for what will be looked for by its key. */
+void route_writer_fetch_key(const struct route_writer *writer, const struct route_key *key);
+
 /* Removes host:port from the pool.  With a non-empty instance_id on both sides
  * they must be equal (W12).  0; -ENOENT no such pool; -ESRCH no such endpoint in
  * it; -EEXIST another instance lives there now.  *is_route_gone: the pool went
