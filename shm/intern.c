@@ -16,6 +16,12 @@ static uint64_t home_of(const struct intern *map, uint64_t key)
 	return (key * 0x9e3779b97f4a7c15u >> 32) & (map->room - 1);
 }
 
+void intern_fetch(const struct intern *map, uint64_t key)
+{
+	if (map->room)
+		__builtin_prefetch(&map->items[home_of(map, key)], 1);
+}
+
 void intern_init(struct intern *map, uint64_t items)
 {
 	*map = (struct intern){ .room = ROOM_MIN };

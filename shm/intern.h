@@ -25,6 +25,9 @@ struct intern {
 void intern_init(struct intern *map, uint64_t items);
 void intern_fini(struct intern *map);
 
+/* Fetches the memory that a question about the key needs. */
+void intern_fetch(const struct intern *map, uint64_t key);
+
 /* The first item of that key, or the next one after `after`; NULL: no more. */
 struct intern_item *intern_find(const struct intern *map, uint64_t key,
 				const struct intern_item *after);

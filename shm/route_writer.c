@@ -165,6 +165,12 @@ static void note_removed(struct route_writer *w, const struct route *route, unsi
 
 /* --- routes in the index --- */
 
+static struct key_hash hash_of_key(const struct route_writer *w, const struct route_key *key)
+{
+	return route_key_hash(&w->head->seed, str_sub(key->text, 0, key->host_len),
+			      str_sub(key->text, key->host_len, STR_REST));
+}
+
 static uint64_t depth_key(uint64_t host_hash, unsigned depth)
 {
 	return host_hash + (depth + 1) * 0x9e3779b97f4a7c15u;
@@ -474,8 +480,8 @@ int route_writer_add(struct route_writer *w, const struct route_key *key,
 		route_writer_note_refused(w, key, endpoint, STR("too large for the table"));
 		return -EMSGSIZE;
 	}
-	where.hash = route_key_hash(&w->head->seed, where.host,
-				    str_sub(key->text, key->host_len, STR_REST));
+	draft_fetch(w);
+	where.hash = hash_of_key(w, key);
 	inst = inst_attach(w);
 	rc = inst ? entry_put(w, key, &where, inst, tick, is_new_route) : -ENOSPC;
 	if (rc < 0) {
@@ -529,12 +535,6 @@ void route_writer_fetch_route(const struct route_writer *w, const struct route_h
 			__builtin_prefetch(shm_get(w->table, index_ref(word), sizeof(struct route)), 1);
 			return;
 		}
-}
-
-static struct key_hash hash_of_key(const struct route_writer *w, const struct route_key *key)
-{
-	return route_key_hash(&w->head->seed, str_sub(key->text, 0, key->host_len),
-			      str_sub(key->text, key->host_len, STR_REST));
 }
 
 void route_writer_fetch_key(const struct route_writer *w, const struct route_key *key)

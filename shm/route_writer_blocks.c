@@ -215,6 +215,12 @@ void draft_copy(struct route_writer *w, const struct inst *inst, struct str tags
 	draft_finish(w);
 }
 
+void draft_fetch(const struct route_writer *w)
+{
+	intern_fetch(&w->space.insts, w->draft.inst.fingerprint);
+	intern_fetch(&w->space.rows, w->draft.address);
+}
+
 /* Fingerprints only suggest; attributes decide. */
 static bool is_drafted(const struct route_writer *w, ref_t ref)
 {

@@ -106,6 +106,8 @@ epoch_free_fn block_free;
 bool draft_describe(struct route_writer *w, const struct endpoint *endpoint);
 /* Describes an existing block, keeping serial, row and its packed tags. */
 void draft_copy(struct route_writer *w, const struct inst *inst, struct str tags);
+/* Fetches the memory that inst_attach() will look at. */
+void draft_fetch(const struct route_writer *w);
 /* The block for w->draft, shared or new, with one more entry counted; REF_NONE: full. */
 ref_t inst_attach(struct route_writer *w);
 void inst_detach(struct route_writer *w, ref_t ref);

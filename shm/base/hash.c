@@ -105,11 +105,17 @@ uint64_t hash_str(const struct hash_key *key, struct str s)
 	return hash_bytes(key, s.p, s.len);
 }
 
-uint64_t hash_join(const struct hash_key *key, uint64_t a, uint64_t b)
+/* 64 x 64 -> 128 bits, folded: every input bit reaches every output bit. */
+static uint64_t fold(uint64_t x, uint64_t y)
 {
-	unsigned __int128 product = (unsigned __int128)(a ^ key->k0) * (b ^ key->k1);
+	unsigned __int128 product = (unsigned __int128)x * y;
 
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+uint64_t hash_join(const struct hash_key *key, uint64_t a, uint64_t b)
+{
+	return fold(a ^ key->k0, b ^ key->k1);
 }
 
 /* --- whole messages */
@@ -150,22 +156,18 @@ static struct nh nh_chunk(const uint64_t *key, struct str s)
 
 struct hash128 hash_text(const struct hash_text_key *key, struct str text)
 {
-	struct sip s = sip_begin(&key->key);
-	struct hash128 hash;
+	const struct hash_key *ends = key->ends;
+	struct hash128 hash = { ends[0].k0 ^ text.len, ends[1].k0 ^ text.len };
 
-	s.v1 ^= 0xee;
-	sip_word(&s, text.len);
 	for (struct str rest = text; rest.len; rest = str_sub(rest, HASH_CHUNK, STR_REST)) {
 		struct nh sums = nh_chunk(key->words, str_sub(rest, 0, HASH_CHUNK));
 
-		sip_word(&s, (uint64_t)sums.first);
-		sip_word(&s, (uint64_t)(sums.first >> 64));
-		sip_word(&s, (uint64_t)sums.second);
-		sip_word(&s, (uint64_t)(sums.second >> 64));
+		hash.a = fold(hash.a ^ (uint64_t)sums.first,
+			      ends[0].k1 ^ (uint64_t)(sums.first >> 64));
+		hash.b = fold(hash.b ^ (uint64_t)sums.second,
+			      ends[1].k1 ^ (uint64_t)(sums.second >> 64));
 	}
-	s.v2 ^= 0xee;
-	hash.a = sip_end(&s);
-	s.v1 ^= 0xdd;
-	hash.b = sip_end(&s);
+	hash.a = fold(hash.a, ends[2].k0);
+	hash.b = fold(hash.b, ends[2].k1);
 	return hash;
 }
