@@ -17,9 +17,9 @@
 #define PROBE_SUBJECT_SIZE 128
 
 struct bus {
-	const struct nats_settings *settings;
 	struct names *names;          /* owned */
 	struct inbox inbox;
+	struct link_common common;    /* of all links */
 	struct batch *urgent, *feed;  /* owned: being read */
 	unsigned count;
 	struct link *links[SOURCES_MAX];      /* owned */
@@ -32,8 +32,7 @@ static bool add_link(struct bus *bus, unsigned server)
 
 	if (bus->count == SOURCES_MAX)
 		return false;
-	link = link_open(bus->settings, bus->names, server, bus->count, bus->probe_subject,
-			 &bus->inbox);
+	link = link_open(&bus->common, server, bus->count);
 	if (!link)
 		return false;
 	bus->links[bus->count++] = link;
@@ -45,8 +44,8 @@ static void on_interrupt(int signal)
 	(void)signal;                 /* a blocking call was interrupted: that is all */
 }
 
-int bus_open(const struct nats_settings *settings, const char *id, struct bus **out,
-	     struct reason *reason)
+int bus_open(const struct nats_settings *settings, const char *id, struct greets *greets,
+	     struct bus **out, struct reason *reason)
 {
 	struct bus *bus = mem_zalloc(sizeof(*bus));
 	int rc = inbox_init(&bus->inbox);
@@ -55,9 +54,12 @@ int bus_open(const struct nats_settings *settings, const char *id, struct bus **
 		free(bus);
 		return reason_set(reason, rc, "eventfd: %s", strerror(-rc));
 	}
-	bus->settings = settings;
 	bus->names = names_create(&settings->servers);
 	snprintf(bus->probe_subject, sizeof(bus->probe_subject), "_r.probe.%s.*", id);
+	bus->common = (struct link_common){
+		.settings = settings, .names = bus->names, .inbox = &bus->inbox, .greets = greets,
+		.probe_subject = bus->probe_subject,
+	};
 	sigaction(SIGURG, &(struct sigaction){ .sa_handler = on_interrupt }, NULL);
 	nats_Open(-1);
 	for (unsigned i = 0; i < settings->servers.count; i++) {

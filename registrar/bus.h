@@ -1,15 +1,17 @@
 /*
  * registrar/bus.h - the union of all NATS servers: one connection a server address, each
  * by itself, and what they bring in one place.  Registrations keep the order in
- * which each server brought them; greets and probes overtake them.  What cannot be
- * queued within the limit is dropped and counted.  Knows nothing of the table, nor
- * what a source is worth (feed.h).  All functions are for the registrar's loop.
+ * which each server brought them; probes and digests overtake them, and greets are
+ * answered on the spot.  What cannot be queued within the limit is dropped and counted.
+ * Knows nothing of the table, nor what a source is worth (feed.h).  All functions are for
+ * the registrar's loop.
  */
 #ifndef REGISTRAR_BUS_H
 #define REGISTRAR_BUS_H
 
 #include "registrar/bus_message.h"
 #include "registrar/config.h"
+#include "registrar/greets.h"
 #include "registrar/sources.h"
 
 struct bus;
@@ -26,9 +28,10 @@ struct bus_source {
 	uint64_t pending_bytes;       /* waiting to be read */
 };
 
-/* Begins to connect.  `id` names this registrar in probe subjects; settings are borrowed. */
-int bus_open(const struct nats_settings *settings, const char *id, struct bus **out,
-	     struct reason *reason);
+/* Begins to connect.  `id` names this registrar in probe subjects; settings and greets are
+ * borrowed. */
+int bus_open(const struct nats_settings *settings, const char *id, struct greets *greets,
+	     struct bus **out, struct reason *reason);
 void bus_close(struct bus *bus);
 
 /* Readable when something may have come or a connection changed; bus_acknowledge()

@@ -21,7 +21,7 @@ int feed_open(struct feed *f, struct reason *reason)
 	random_bytes(&id, sizeof(id));
 	snprintf(f->id, sizeof(f->id), "%016" PRIx64, id);
 	greeting_make(&f->config->settings, f->greeting);
-	f->greets.key = hash_key_random();
+	greets_init(&f->greets, f->greeting);
 	sources_init(&f->sources, s->servers.count);
 	f->sources.limits = (struct sources_limits){
 		.down_after_ms = s->down_after_ms, .quiet_ms = s->source_quiet_ms,
@@ -31,7 +31,7 @@ int feed_open(struct feed *f, struct reason *reason)
 	probe_init(&f->probe, s->probe_interval_ms, (unsigned)s->probe_misses);
 	starts_init(&f->starts, s->start_interval_ms, s->start_jitter_ms);
 	f->is_doubled = s->union_mode == UNION_FULL;
-	return bus_open(s, f->id, &f->bus, reason);
+	return bus_open(s, f->id, &f->greets, &f->bus, reason);
 }
 
 void feed_close(struct feed *f)
@@ -40,17 +40,6 @@ void feed_close(struct feed *f)
 }
 
 /* --- what overtakes */
-
-static void answer_greet(struct feed *f, const struct bus_message *m)
-{
-	char subject[512];
-
-	if (str_is_empty(m->reply) || !str_copy_z(m->reply, subject, sizeof(subject)) ||
-	    !greets_is_new(&f->greets, m->reply, m->source, f->now_ms))
-		return;
-	bus_publish(f->bus, m->source, subject, str_of(f->greeting));
-	counter_add(f->counters, COUNTER_greetings_answered, 1);
-}
 
 /* "_r.probe.ID.FROM", payload "SEQUENCE NANOSECONDS". */
 static void note_probe(struct feed *f, const struct bus_message *m)
@@ -75,12 +64,9 @@ const struct bus_message *feed_take_urgent(struct feed *f, uint64_t now_ms)
 
 	f->now_ms = now_ms;
 	while ((m = bus_next_urgent(f->bus))) {
-		if (m->subject == BUS_GREET)
-			answer_greet(f, m);
-		else if (m->subject == BUS_PROBE)
-			note_probe(f, m);
-		else
+		if (m->subject != BUS_PROBE)
 			return m;
+		note_probe(f, m);
 	}
 	return NULL;
 }
@@ -291,6 +277,7 @@ void feed_tick(struct feed *f, uint64_t now_ms, uint32_t tick)
 	choose_feeds(f, tick);
 	publish_start(f);
 	counter_add(f->counters, COUNTER_registry_message_dropped, lost);
+	counter_add(f->counters, COUNTER_greetings_answered, atomic_exchange(&f->greets.answered, 0));
 	counter_add(f->counters, COUNTER_nats_reconnects, bus_reconnects(f->bus) - f->reconnects);
 	f->reconnects = bus_reconnects(f->bus);
 	feed_show(f, state);

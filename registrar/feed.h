@@ -1,6 +1,6 @@
 /*
- * registrar/feed.h - the route feed: takes what the bus brings, answers greets, probes
- * the servers, keeps their states, asks clients to announce themselves, and
+ * registrar/feed.h - the route feed: takes what the bus brings, probes the servers,
+ * keeps their states, asks clients to announce themselves, and
  * says on the board and in the log what is wrong, in one sentence.  Used by the
  * registrar's loop; registrations pass through to it untouched.
  */
@@ -47,8 +47,8 @@ struct feed {
 int feed_open(struct feed *feed, struct reason *reason);
 void feed_close(struct feed *feed);
 
-/* Call at each turn of the loop, and between long batches: greets do not wait.
- * Returns the next message of another kind (digests), or NULL when all were taken. */
+/* Call at each turn of the loop: probes do not wait for registrations.  Returns the next
+ * message of another kind (digests), or NULL when all were taken. */
 const struct bus_message *feed_take_urgent(struct feed *feed, uint64_t now_ms);
 
 /* The next registrations and unregistrations, as bus_next_run(). */

@@ -3,9 +3,15 @@
  */
 #include "registrar/greets.h"
 
-bool greets_is_new(struct greets *greets, struct str reply, unsigned source, uint64_t now_ms)
+void greets_init(struct greets *greets, const char *answer)
 {
-	uint64_t hash = hash_str(&greets->key, reply);
+	*greets = (struct greets){
+		.answer = answer, .key = hash_key_random(), .lock = PTHREAD_MUTEX_INITIALIZER,
+	};
+}
+
+static bool note(struct greets *greets, uint64_t hash, unsigned source, uint64_t now_ms)
+{
 	uint32_t bit = UINT32_C(1) << source;
 	unsigned i = hash % GREETS_REMEMBERED;
 
@@ -18,4 +24,15 @@ bool greets_is_new(struct greets *greets, struct str reply, unsigned source, uin
 	greets->of[i].at_ms = now_ms;
 	greets->of[i].sources = bit;
 	return true;
+}
+
+bool greets_is_new(struct greets *greets, struct str reply, unsigned source, uint64_t now_ms)
+{
+	uint64_t hash = hash_str(&greets->key, reply);
+	bool is_new;
+
+	pthread_mutex_lock(&greets->lock);
+	is_new = note(greets, hash, source, now_ms);
+	pthread_mutex_unlock(&greets->lock);
+	return is_new;
 }

@@ -73,10 +73,12 @@ void batch_home_init(struct batch_home *home)
 void batch_home_clear(struct batch_home *home)
 {
 	struct cds_wfs_head *all = __cds_wfs_pop_all(&home->returned);
-	struct cds_wfs_node *node, *next;
+	struct cds_wfs_node *node = all ? cds_wfs_first(all) : NULL, *next;
 
-	cds_wfs_for_each_blocking_safe(all, node, next)
+	for (; node; node = next) {
+		next = cds_wfs_next_blocking(node);
 		batch_free(caa_container_of(node, struct batch, returned));
+	}
 }
 
 void batch_free(struct batch *batch)

@@ -36,7 +36,6 @@ struct link {
 	struct names *names;
 	unsigned server;
 	char name[300];               /* HOST:PORT[/ADDRESS] */
-	char *probe_subject;          /* owned */
 	pthread_t keeper;
 	pthread_mutex_t lock;         /* guards `session` against publishers */
 	struct session *session;      /* NULL: not connected */
@@ -204,17 +203,16 @@ static void make_name(struct link *l)
 		snprintf(l->name + len, sizeof(l->name) - (size_t)len, "/%u", l->shared.source);
 }
 
-struct link *link_open(const struct nats_settings *settings, struct names *names, unsigned server,
-		       unsigned source, const char *probe_subject, struct inbox *inbox)
+struct link *link_open(const struct link_common *common, unsigned server, unsigned source)
 {
 	struct link *l = mem_zalloc(sizeof(*l));
 
-	l->names = names;
+	l->names = common->names;
 	l->server = server;
-	l->probe_subject = mem_strdup(str_of(probe_subject));
 	l->shared = (struct session_shared){
-		.settings = settings, .server = names_server(names, server), .inbox = inbox,
-		.source = source, .probe_subject = l->probe_subject, .wants_feed = true,
+		.settings = common->settings, .server = names_server(common->names, server),
+		.inbox = common->inbox, .greets = common->greets, .source = source,
+		.probe_subject = common->probe_subject, .wants_feed = true,
 		.keeper_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	};
 	batch_home_init(&l->shared.batches);
@@ -222,7 +220,6 @@ struct link *link_open(const struct nats_settings *settings, struct names *names
 	pthread_mutex_init(&l->lock, NULL);
 	if (pthread_create(&l->keeper, NULL, keep, l) == 0)
 		return l;
-	free(l->probe_subject);
 	free(l);
 	return NULL;
 }
@@ -263,7 +260,6 @@ bool link_close(struct link *l)
 	destroy_parked(l, UINT64_MAX);
 	close(l->shared.keeper_event);
 	pthread_mutex_destroy(&l->lock);
-	free(l->probe_subject);
 	free(l);
 	return true;
 }

@@ -14,10 +14,17 @@
 
 struct link;
 
-/* Starts to connect.  Settings, names and inbox are borrowed until link_close();
- * the probe subject ("_r.probe.GUID.*") is copied. */
-struct link *link_open(const struct nats_settings *settings, struct names *names, unsigned server,
-		       unsigned source, const char *probe_subject, struct inbox *inbox);
+/* What all links have in common. */
+struct link_common {
+	const struct nats_settings *settings;
+	struct names *names;
+	struct inbox *inbox;
+	struct greets *greets;
+	const char *probe_subject;    /* "_r.probe.GUID.*" */
+};
+
+/* Starts to connect.  What is common is borrowed until link_close(). */
+struct link *link_open(const struct link_common *common, unsigned server, unsigned source);
 
 /* link_stop() asks, link_close() waits and frees; false: the resolver still holds a
  * thread, nothing was freed, and the process should end soon. */

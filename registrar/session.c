@@ -125,7 +125,6 @@ static enum bus_subject classify(const char *name)
 	static const struct { const char *prefix; size_t len; enum bus_subject subject; } all[] = {
 		{ "router.register",   16, BUS_REGISTER },        /* with its terminator: all of it */
 		{ "router.unregister", 18, BUS_UNREGISTER },
-		{ "router.greet",      13, BUS_GREET },
 		{ "_r.probe.",          9, BUS_PROBE },
 		{ "_r.digest",         10, BUS_DIGEST },
 	};
@@ -195,27 +194,65 @@ static void hand_over(struct session *s, struct batch *b, bool is_feed)
 	inbox_put(inbox, is_feed ? &inbox->feed : &inbox->urgent, b);
 }
 
+/* How many wait, and their bytes. */
+static unsigned count_waiting(struct session *s, enum link_subject which, uint64_t *bytes)
+{
+	int waiting = 0, size = 0;
+
+	*bytes = 0;
+	if (!s->subs[which] ||
+	    natsSubscription_GetPending(s->subs[which], &waiting, &size) != NATS_OK)
+		return 0;
+	*bytes = size > 0 ? (uint64_t)size : 0;
+	return waiting > 0 ? (unsigned)waiting : 0;
+}
+
+static void answer(struct session *s, const char *reply)
+{
+	struct session_shared *shared = s->shared;
+
+	if (!reply || !*reply ||
+	    !greets_is_new(shared->greets, str_of(reply), shared->source, clock_ms()))
+		return;
+	if (natsConnection_PublishString(s->nc, reply, shared->greets->answer) == NATS_OK)
+		atomic_fetch_add(&shared->greets->answered, 1);
+}
+
+static void answer_greets(struct session *s)
+{
+	uint64_t bytes;
+
+	for (unsigned n = count_waiting(s, LINK_GREET, &bytes); n > 0; n--) {
+		natsMsg *greet;
+
+		if (natsSubscription_NextMsg(&greet, s->subs[LINK_GREET], 1) != NATS_OK)
+			return;
+		answer(s, natsMsg_GetReply(greet));
+		natsMsg_Destroy(greet);
+	}
+}
+
+static uint64_t hand_over_subject(struct session *s, enum link_subject which)
+{
+	uint64_t bytes;
+	unsigned waiting = count_waiting(s, which, &bytes);
+
+	while (waiting > 0) {
+		unsigned most = waiting > BATCH_MOST ? BATCH_MOST : waiting;
+
+		hand_over(s, collect(s, which, most), which == LINK_FEED);
+		waiting -= most;
+	}
+	return bytes;
+}
+
 /* The bytes of registrations that came. */
 static uint64_t hand_over_all(struct session *s)
 {
-	uint64_t feed_bytes = 0;
-
-	for (unsigned i = 0; i < LINK_SUBJECTS; i++) {
-		int waiting = 0, bytes = 0;
-
-		if (!s->subs[i] ||
-		    natsSubscription_GetPending(s->subs[i], &waiting, &bytes) != NATS_OK)
-			continue;
-		while (waiting > 0) {
-			unsigned most = waiting > BATCH_MOST ? BATCH_MOST : (unsigned)waiting;
-
-			hand_over(s, collect(s, i, most), i == LINK_FEED);
-			waiting -= (int)most;
-		}
-		if (i == LINK_FEED)
-			feed_bytes = bytes > 0 ? (uint64_t)bytes : 0;
-	}
-	return feed_bytes;
+	answer_greets(s);
+	hand_over_subject(s, LINK_PROBE);
+	hand_over_subject(s, LINK_DIGEST);
+	return hand_over_subject(s, LINK_FEED);
 }
 
 /* The heap of a burst goes back to the machine once all of it was applied. */
@@ -234,11 +271,11 @@ static void give_back(struct session *s)
 }
 
 /* A busy server sends a few messages at a time, and waking up costs more than they do. */
-static void gather(uint64_t feed_bytes)
+static void gather(struct session *s, uint64_t feed_bytes)
 {
 	struct timespec pause = { .tv_nsec = GATHER_MS * 1000000 };
 
-	if (feed_bytes && feed_bytes < GATHER_BYTES)
+	if (feed_bytes && feed_bytes < GATHER_BYTES && !atomic_load(&s->wants_write))
 		nanosleep(&pause, NULL);
 }
 
@@ -316,7 +353,7 @@ static void *read_all(void *argument)
 			natsConnection_ProcessWriteEvent(s->nc);
 		if (fds[0].revents & ~POLLOUT)
 			read_what_came(s);
-		gather(hand_over_all(s));
+		gather(s, hand_over_all(s));
 		give_back(s);
 	}
 	atomic_store(&s->is_over, true);

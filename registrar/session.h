@@ -1,6 +1,6 @@
 /*
  * registrar/session.h - one connection of nats.c from birth to death, used as a parser:
- * our own reader thread polls its socket and hands what came to the inbox.  The
+ * our own reader thread polls its socket, answers greets and hands the rest to the inbox.  The
  * library neither reconnects nor pings nor delivers by itself.  Opened, ended and
  * destroyed by the keeper of its link; only publishing may come from elsewhere.
  */
@@ -9,6 +9,7 @@
 
 #include "base/addr.h"
 #include "registrar/config.h"
+#include "registrar/greets.h"
 #include "registrar/inbox.h"
 #include "registrar/names.h"
 
@@ -19,6 +20,7 @@ struct session_shared {
 	const struct nats_settings *settings;
 	const struct server_name *server;
 	struct inbox *inbox;
+	struct greets *greets;
 	unsigned source;
 	const char *probe_subject;
 	int keeper_event;             /* rung when a session is over */
