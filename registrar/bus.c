@@ -117,6 +117,7 @@ static enum bus_subject classify(const char *name)
 		{ "router.greet",      13, BUS_GREET },
 		{ "_r.probe.",          9, BUS_PROBE },
 		{ "_r.digest",         10, BUS_DIGEST },
+		{ "router.start",      13, BUS_START },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)

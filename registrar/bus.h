@@ -15,7 +15,7 @@ struct bus;
 
 enum bus_subject {
 	BUS_REGISTER, BUS_UNREGISTER,         /* bus_next() */
-	BUS_GREET, BUS_PROBE, BUS_DIGEST,     /* bus_next_urgent() */
+	BUS_GREET, BUS_PROBE, BUS_DIGEST, BUS_START,  /* bus_next_urgent() */
 	BUS_OTHER,
 };
 

@@ -110,7 +110,7 @@ static int attach(struct registrar *r, struct reason *reason)
 	prune_init(&r->prune, &r->trust, r->writer, r->counters);
 	r->digest = digest_create(&r->config->settings, r->config->instance.name, r->board,
 				  route_writer_digest(r->writer));
-	return feed_open(&r->feed, reason);
+	return feed_open(&r->feed, r->trust.seen, r->trust.cycle, reason);
 }
 
 /* Memory for all of them is fetched before the first is worked on. */

@@ -205,6 +205,7 @@ static natsStatus subscribe(struct session *s, enum link_subject which)
 	const char *const subjects[LINK_SUBJECTS] = {
 		[LINK_FEED] = "router.*", [LINK_GREET] = "router.greet",
 		[LINK_PROBE] = s->shared->probe_subject, [LINK_DIGEST] = "_r.digest",
+		[LINK_START] = "router.start",
 	};
 	natsStatus rc = natsConnection_SubscribeSync(&s->subs[which], s->nc, subjects[which]);
 

@@ -12,7 +12,7 @@
 #include "registrar/inbox.h"
 #include "registrar/names.h"
 
-enum link_subject { LINK_FEED, LINK_GREET, LINK_PROBE, LINK_DIGEST, LINK_SUBJECTS };
+enum link_subject { LINK_FEED, LINK_GREET, LINK_PROBE, LINK_DIGEST, LINK_START, LINK_SUBJECTS };
 
 /* What all sessions of a link share; owned by the link. */
 struct session_shared {

@@ -95,9 +95,10 @@ class BusClient:
 class Bus:
     """nats-server with a memory of nothing: stop() and start() lose all subscriptions, as a restart does."""
 
-    def __init__(self, port=None, options=(), tls=None):
-        """`options`: further ones of nats-server's command line; `tls`: an ssl.SSLContext for our own client."""
-        self.tls = tls
+    def __init__(self, port=None, options=(), tls=None, config=""):
+        """`options`: further ones of nats-server's command line; `tls`: an ssl.SSLContext for our own client;
+        `config`: text of a configuration file, for what has no option."""
+        self.tls, self.config = tls, config
         self.port, self.options = port or free_port(), list(options)
         self.monitor_port = free_port()
         self.folder = tempfile.mkdtemp(prefix="wye-bus-")
@@ -110,8 +111,11 @@ class Bus:
 
     def start(self):
         server = shutil.which("nats-server") or "/usr/sbin/nats-server"
-        self.server = spawn([server, "-a", "127.0.0.1", "-p", str(self.port), "-m", str(self.monitor_port),
-                             "-l", os.path.join(self.folder, "nats.log"), *self.options])
+        config = os.path.join(self.folder, "nats.conf")
+        with open(config, "w") as file:
+            file.write(self.config)
+        self.server = spawn([server, "-c", config, "-a", "127.0.0.1", "-p", str(self.port),
+                             "-m", str(self.monitor_port), "-l", os.path.join(self.folder, "nats.log"), *self.options])
         wait_until(lambda: is_listening(self.port) and is_listening(self.monitor_port), "nats-server listens")
 
     def stop(self):
