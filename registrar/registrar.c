@@ -46,6 +46,7 @@ struct registrar {
 static void publish_readiness(const struct registrar *r)
 {
 	board_set_fact(r->board, FACT_CONVERGED_MS, r->readiness.converged_ms);
+	board_set_fact(r->board, FACT_FEED_VOUCHED_MS, r->readiness.vouched_ms);
 	board_set_fact(r->board, FACT_FEED_LOST_MS, r->readiness.lost_ms);
 }
 
@@ -55,6 +56,7 @@ static void load_snapshot(struct registrar *r, uint64_t endpoints)
 	const struct readiness_legacy legacy = {
 		.converged_ms = board_fact(r->board, FACT_CONVERGED_MS),
 		.lost_ms = board_fact(r->board, FACT_FEED_LOST_MS),
+		.vouched_ms = board_fact(r->board, FACT_FEED_VOUCHED_MS),
 		.was_there = board_fact(r->board, FACT_NATS_CONFIGURED) > 0,
 	};
 	uint64_t now = clock_ms();
