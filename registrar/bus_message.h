@@ -10,7 +10,7 @@
 
 enum bus_subject {
 	BUS_REGISTER, BUS_UNREGISTER,         /* bus_next_run() */
-	BUS_PROBE, BUS_DIGEST,                /* bus_next_urgent() */
+	BUS_PROBE, BUS_DIGEST, BUS_START,     /* bus_next_urgent() */
 	BUS_OTHER,
 };
 

@@ -8,12 +8,15 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "registrar/feed_copies.h"
 #include "registrar/feed_log.h"
 #include "shm/counters.h"
 
 #define NS_PER_US 1000
+#define TICK_MS 100
+#define DENIED_ROUNDS 16              /* how seldom probes are tried that a server refuses */
 
-int feed_open(struct feed *f, struct reason *reason)
+int feed_open(struct feed *f, struct seen *seen, uint32_t cycle, struct reason *reason)
 {
 	const struct nats_settings *s = &f->config->nats;
 	uint64_t id;
@@ -29,6 +32,8 @@ int feed_open(struct feed *f, struct reason *reason)
 		.slow_pending_percent = (unsigned)s->slow_pending_percent,
 	};
 	probe_init(&f->probe, s->probe_interval_ms, (unsigned)s->probe_misses);
+	copies_init(&f->copies, seen, cycle,
+		    (uint32_t)(s->probe_misses * s->probe_interval_ms / TICK_MS));
 	starts_init(&f->starts, s->start_interval_ms, s->start_jitter_ms);
 	f->is_doubled = s->union_mode == UNION_FULL;
 	return bus_open(s, f->id, &f->greets, &f->bus, reason);
@@ -64,9 +69,12 @@ const struct bus_message *feed_take_urgent(struct feed *f, uint64_t now_ms)
 
 	f->now_ms = now_ms;
 	while ((m = bus_next_urgent(f->bus))) {
-		if (m->subject != BUS_PROBE)
+		if (m->subject == BUS_PROBE)
+			note_probe(f, m);
+		else if (m->subject == BUS_START && str_equal(m->payload, str_of(f->greeting)))
+			feed_note_own_start(f, m->source);
+		else if (m->subject != BUS_START)     /* another router's */
 			return m;
-		note_probe(f, m);
 	}
 	return NULL;
 }
@@ -116,6 +124,27 @@ static void note_connection(struct feed *f, unsigned i, const struct bus_source 
 	if (is_new && state->is_connected)
 		want_start(f, i, state->connects == 1 ? 0 : f->now_ms);
 	source->connects = state->connects;
+	source->is_denied = source->is_denied && !is_new;
+}
+
+/* Told once a connection; the server refuses every single message. */
+static void note_refusals(struct feed *f, unsigned i, const struct bus_source *state)
+{
+	struct feed_source *source = &f->of[i];
+
+	if (state->refused == source->refused)
+		return;
+	source->refused = state->refused;
+	if (!source->is_denied)
+		feed_log_refused(f, i);
+	source->is_denied = true;
+}
+
+/* A server that permits no probes writes a line into its log for each. */
+static bool is_probed(const struct feed *f, unsigned i)
+{
+	return f->probe.of[i].is_heard || !f->of[i].is_denied ||
+	       f->probe_sequence % DENIED_ROUNDS == 0;
 }
 
 static void send_probes(struct feed *f)
@@ -124,9 +153,12 @@ static void send_probes(struct feed *f)
 
 	f->probe_sequence++;
 	for (unsigned i = 0; i < f->sources.count; i++) {
-		int len = snprintf(payload, sizeof(payload), "%" PRIu64 " %" PRIu64,
-				   f->probe_sequence, clock_ns());
+		int len;
 
+		if (!is_probed(f, i))
+			continue;
+		len = snprintf(payload, sizeof(payload), "%" PRIu64 " %" PRIu64, f->probe_sequence,
+			       clock_ns());
 		snprintf(subject, sizeof(subject), "_r.probe.%s.%u", f->id, i);
 		bus_publish(f->bus, i, subject, (struct str){ payload, (size_t)len });
 	}
@@ -195,8 +227,7 @@ static void assess(struct feed *f, unsigned i, const struct bus_source *state, u
 	struct source_facts facts = {
 		.is_lame = state->is_lame, .is_stray = state->is_stray, .dropped = state->dropped,
 		.is_broken = probe_is_broken(&f->probe, i),
-		.pending_percent = (unsigned)(state->pending_bytes * 100 /
-					      f->config->nats.pending_limit),
+		.pending_percent = (unsigned)(state->pending_bytes * 100 / state->pending_limit),
 		.lag_ms = state->pending_bytes ? f->of[i].lag_ms : 0,
 	};
 
@@ -210,7 +241,7 @@ static void assess(struct feed *f, unsigned i, const struct bus_source *state, u
 /* Union "standby": registrations through one, until anything looks wrong with any. */
 static void choose_feeds(struct feed *f, uint32_t tick)
 {
-	bool is_well = sources_are_whole(&f->sources);
+	bool is_well = sources_are_whole(&f->sources) && !f->must_compare;
 	unsigned chosen = SOURCES_MAX;
 
 	if (f->config->nats.union_mode == UNION_FULL)
@@ -261,9 +292,7 @@ void feed_tick(struct feed *f, uint64_t now_ms, uint32_t tick)
 	for (unsigned i = 0; i < f->sources.count; i++) {
 		bus_source(f->bus, i, &state[i]);
 		note_connection(f, i, &state[i], tick);
-		if (state[i].refused != f->of[i].refused)
-			feed_log_refused(f, i);
-		f->of[i].refused = state[i].refused;
+		note_refusals(f, i, &state[i]);
 		lost += state[i].dropped - f->of[i].dropped;
 		f->of[i].dropped = state[i].dropped;
 	}
@@ -271,6 +300,7 @@ void feed_tick(struct feed *f, uint64_t now_ms, uint32_t tick)
 		log_error("feed-gap", "messages=%" PRIu64, lost);
 	if (probe_tick(&f->probe, now_ms))
 		send_probes(f);
+	feed_compare_copies(f, tick);
 	judge_pairs(f);
 	for (unsigned i = 0; i < f->sources.count; i++)
 		assess(f, i, &state[i], tick);

@@ -8,6 +8,7 @@
 #define REGISTRAR_FEED_H
 
 #include "registrar/bus.h"
+#include "registrar/copies.h"
 #include "registrar/greeting.h"
 #include "registrar/greets.h"
 #include "registrar/probe.h"
@@ -24,12 +25,14 @@ struct feed {
 	struct bus *bus;              /* owned */
 	struct sources sources;
 	struct probe probe;
+	struct copies copies;
 	struct starts starts;
 	struct greets greets;
 	char id[FEED_ID_SIZE];        /* of this registrar, in probe subjects */
 	char greeting[GREETING_SIZE];
 	bool is_patient;              /* the table has routes: the first question can wait a bit */
 	bool is_doubled;              /* union "standby": all sources are subscribed now */
+	bool must_compare;            /* there are pairs that probes do not judge */
 	uint64_t whole_ms;            /* standby: since when all is well */
 	uint64_t probe_sequence, reconnects;
 	uint64_t now_ms;              /* of this turn */
@@ -37,14 +40,17 @@ struct feed {
 		uint64_t connects, refused, dropped, messages, lag_ms;
 		enum probe_verdict shown[SOURCES_MAX];        /* what the log was told */
 		uint64_t lost_ms[SOURCES_MAX];
+		bool is_denied;       /* something, on this connection */
+		bool is_compared;     /* the log was told */
 	} of[SOURCES_MAX];
 	/* How many endpoints only this source vouches for, for the log; NULL: not known. */
 	uint64_t (*count_only_via)(void *context, unsigned source);
 	void *context;
 };
 
-/* Everything is zeroed but config, board, counters and is_patient. */
-int feed_open(struct feed *feed, struct reason *reason);
+/* Everything is zeroed but config, board, counters, is_patient and the callback.  `seen` is
+ * borrowed; within `cycle` ticks everybody repeats himself. */
+int feed_open(struct feed *feed, struct seen *seen, uint32_t cycle, struct reason *reason);
 void feed_close(struct feed *feed);
 
 /* Call at each turn of the loop: probes do not wait for registrations.  Returns the next

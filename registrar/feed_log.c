@@ -133,9 +133,19 @@ void feed_log_refused(const struct feed *f, unsigned i)
 	char text[SENTENCE + 256];
 
 	snprintf(text, sizeof(text), "%s does not permit all of router.*, router.start, _r.probe.* and "
-		 "_r.digest to this user; without probes lost servers are not noticed",
-		 name_of(f, i));
+		 "_r.digest to this user; lost servers are noticed later without probes, and "
+		 "differing routers not at all without digests", name_of(f, i));
 	log_at(LOG_LEVEL_WARN, "nats", "nats-not-permitted", "server=%s text=%s", name_of(f, i), text);
+}
+
+void feed_log_compared(const struct feed *f, unsigned i)
+{
+	char text[SENTENCE + 256];
+
+	snprintf(text, sizeof(text), "%s lets no probe pass; whether it and other servers hear one "
+		 "another is told by copies of registrations, one interval of them later", name_of(f, i));
+	log_at(LOG_LEVEL_WARN, "nats", "nats-copies-compared", "server=%s text=%s", name_of(f, i),
+	       text);
 }
 
 void feed_log_start(const struct feed *f, unsigned i)

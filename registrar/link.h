@@ -23,7 +23,8 @@ struct link_common {
 	const char *probe_subject;    /* "_r.probe.GUID.*" */
 };
 
-/* Starts to connect.  What is common is borrowed until link_close(). */
+/* Starts to connect; nothing may wait until link_set_pending_limit().  What is common is
+ * borrowed until link_close(). */
 struct link *link_open(const struct link_common *common, unsigned server, unsigned source);
 
 /* link_stop() asks, link_close() waits and frees; false: the resolver still holds a
@@ -50,6 +51,9 @@ const char *link_name(const struct link *link);
 
 /* Any thread, never blocks on the network.  False: not connected. */
 bool link_publish(struct link *link, const char *subject, const void *bytes, size_t len);
+
+/* How many bytes of its messages may wait to be read; the rest is dropped. */
+void link_set_pending_limit(struct link *link, uint64_t bytes);
 
 /* Whether registrations are wanted through it (from the start: yes). */
 void link_set_feed(struct link *link, bool is_wanted);

@@ -16,10 +16,15 @@ struct names {
 	struct server_name *servers;  /* owned */
 	pthread_mutex_t lock;         /* guards what follows */
 	struct {
+		bool has_asked;       /* before that it is one of those who will */
 		unsigned server;
 		struct addr addr;     /* len 0: none */
 	} of[SOURCES_MAX];            /* what each source claimed */
-	unsigned *spare;              /* owned: addresses of each server that nobody claimed */
+	/* Of each server.  Owned. */
+	struct server_count {
+		unsigned spare;       /* addresses that nobody claimed, nor will */
+		unsigned coming;      /* sources that have not asked yet */
+	} *counts;
 };
 
 /* The check of config.c left nothing else than SCHEME://[USER[:PASSWORD]@]HOST:PORT. */
@@ -58,10 +63,12 @@ struct names *names_create(const struct texts *urls)
 
 	names->count = urls->count;
 	names->servers = mem_zalloc(urls->count * sizeof(*names->servers));
-	names->spare = mem_zalloc(urls->count * sizeof(*names->spare));
+	names->counts = mem_zalloc(urls->count * sizeof(*names->counts));
 	pthread_mutex_init(&names->lock, NULL);
-	for (unsigned i = 0; i < urls->count; i++)
+	for (unsigned i = 0; i < urls->count; i++) {
 		take_apart(str_of(urls->items[i]), &names->servers[i]);
+		names->counts[i].coming = 1;
+	}
 	return names;
 }
 
@@ -75,7 +82,7 @@ void names_destroy(struct names *names)
 		free(names->servers[i].host);
 	}
 	pthread_mutex_destroy(&names->lock);
-	free(names->spare);
+	free(names->counts);
 	free(names->servers);
 	free(names);
 }
@@ -90,7 +97,15 @@ const struct server_name *names_server(const struct names *names, unsigned serve
 	return &names->servers[server];
 }
 
-/* All addresses of the name; as many as there can be sources. */
+static bool is_among(const struct addr *addr, const struct addr *all, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (addr_equal(addr, &all[i]))
+			return true;
+	return false;
+}
+
+/* All addresses of the name, each once; as many as there can be sources. */
 static int resolve(const struct server_name *server, struct addr out[SOURCES_MAX], unsigned *count,
 		   struct reason *reason)
 {
@@ -113,7 +128,7 @@ static int resolve(const struct server_name *server, struct addr out[SOURCES_MAX
 		memcpy(&to->sa, a->ai_addr, a->ai_addrlen);
 		to->len = a->ai_addrlen;
 		to->in.sin_port = htons(server->port);        /* the same place in both kinds */
-		++*count;
+		*count += !is_among(to, out, *count);
 	}
 	freeaddrinfo(list);
 	return 0;
@@ -145,23 +160,46 @@ static const struct addr *choose(const struct names *names, unsigned server, uns
 	return free_one;
 }
 
+/* Sources that will ask, now or again, and find what is free. */
+static unsigned seekers(const struct names *names, unsigned server)
+{
+	unsigned seekers = names->counts[server].coming;
+
+	for (unsigned i = 0; i < SOURCES_MAX; i++)
+		seekers += names->of[i].has_asked && names->of[i].server == server &&
+			   !names->of[i].addr.len;
+	return seekers;
+}
+
+/* True if it had an address, which will do as long as nobody knows better. */
+static bool keep_address(struct names *names, unsigned source, struct addr *out)
+{
+	pthread_mutex_lock(&names->lock);
+	*out = names->of[source].addr;
+	pthread_mutex_unlock(&names->lock);
+	return out->len > 0;
+}
+
 int names_claim(struct names *names, unsigned server, unsigned source, struct addr *out,
 		struct reason *reason)
 {
+	struct server_count *counts = &names->counts[server];
 	struct addr all[SOURCES_MAX];
 	const struct addr *mine;
-	unsigned count, spare = 0;
+	unsigned count, unowned = 0;
 	int rc = resolve(&names->servers[server], all, &count, reason);
 
 	if (rc < 0)
-		return rc;
+		return keep_address(names, source, out) ? 0 : rc;
 	pthread_mutex_lock(&names->lock);
 	mine = choose(names, server, source, all, count);
+	counts->coming -= !names->of[source].has_asked && counts->coming;
+	names->of[source].has_asked = true;
 	names->of[source].server = server;
 	names->of[source].addr = mine ? *mine : (struct addr){ .len = 0 };
 	for (unsigned i = 0; i < count; i++)
-		spare += &all[i] != mine && owner_of(names, server, source, &all[i]) < 0;
-	names->spare[server] = spare;
+		unowned += &all[i] != mine && owner_of(names, server, source, &all[i]) < 0;
+	counts->spare = unowned > seekers(names, server) ? unowned - seekers(names, server) : 0;
 	pthread_mutex_unlock(&names->lock);
 	if (!mine)
 		return -ENOENT;
@@ -175,8 +213,9 @@ bool names_take_spare(struct names *names, unsigned *server)
 
 	pthread_mutex_lock(&names->lock);
 	for (*server = 0; *server < names->count && !is_found; )
-		if (names->spare[*server]) {
-			names->spare[*server]--;
+		if (names->counts[*server].spare) {
+			names->counts[*server].spare--;
+			names->counts[*server].coming++;
 			is_found = true;
 		} else {
 			++*server;

@@ -26,13 +26,14 @@ void names_destroy(struct names *names);
 unsigned names_count(const struct names *names);
 const struct server_name *names_server(const struct names *names, unsigned server);
 
-/* The address for `source` now: the one it had, if the name still has it, else one that no
- * other source uses.  Looks the name up.  0, -ENOENT: none left for it, or
- * -EHOSTUNREACH with a reason. */
+/* The address for `source` now: the one it had, if the name still has it or nobody knows,
+ * else one that no other source uses.  Looks the name up.  0, -ENOENT: none left
+ * for it, or -EHOSTUNREACH with a reason. */
 int names_claim(struct names *names, unsigned server, unsigned source, struct addr *out,
 		struct reason *reason);
 
-/* True, once for each, if the server's name has an address without a source. */
+/* True, once for each, if the server's name has an address without a source: open one, which
+ * then claims it. */
 bool names_take_spare(struct names *names, unsigned *server);
 
 #endif

@@ -50,15 +50,19 @@ static uint64_t later(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+static uint64_t patience_ms(const struct probe *p)
+{
+	return p->misses * p->interval_ms + p->interval_ms / 4;
+}
+
 static void judge(struct probe *p, unsigned from, unsigned to, uint64_t now_ms)
 {
 	struct probe_pair *pair = &p->pair[from][to];
 	uint64_t since = later(pair->heard_ms, later(p->of[from].up_ms, p->of[to].up_ms));
-	uint64_t limit = p->misses * p->interval_ms + p->interval_ms / 4;
 
-	if (!p->of[from].is_up || !p->of[to].is_up || now_ms - since <= limit)
+	if (!p->of[from].is_up || !p->of[to].is_up || now_ms - since <= patience_ms(p))
 		return;
-	if (!p->of[from].is_heard || !p->of[to].is_hearing)
+	if (!probe_can_judge(p, from, to))
 		return;               /* it may be forbidden to publish or to subscribe */
 	pair->verdict = PROBE_LOST;
 	pair->good = 0;
@@ -93,6 +97,25 @@ bool probe_tick(struct probe *p, uint64_t now_ms)
 	p->sent_ms = now_ms;
 	p->is_judged = false;
 	return true;
+}
+
+bool probe_can_judge(const struct probe *p, unsigned from, unsigned to)
+{
+	return p->of[from].is_heard && p->of[to].is_hearing;
+}
+
+bool probe_is_settled(const struct probe *p, unsigned source, uint64_t now_ms)
+{
+	return p->of[source].is_up && now_ms - p->of[source].up_ms > patience_ms(p);
+}
+
+void probe_note_verdict(struct probe *p, unsigned from, unsigned to, enum probe_verdict verdict,
+			uint64_t heard_ms)
+{
+	p->pair[from][to].verdict = verdict;
+	p->pair[from][to].good = 0;
+	if (verdict == PROBE_LOST)
+		p->pair[from][to].heard_ms = heard_ms;
 }
 
 enum probe_verdict probe_verdict(const struct probe *p, unsigned from, unsigned to)

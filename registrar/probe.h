@@ -47,6 +47,17 @@ void probe_note_heard(struct probe *probe, unsigned from, unsigned to, uint64_t 
 /* Judges; to be called often.  True if it is time to publish a round of probes. */
 bool probe_tick(struct probe *probe, uint64_t now_ms);
 
+/* True if the one may publish probes and the other may subscribe to them, as some came. */
+bool probe_can_judge(const struct probe *probe, unsigned from, unsigned to);
+
+/* True if the source is up for long enough to be judged. */
+bool probe_is_settled(const struct probe *probe, unsigned source, uint64_t now_ms);
+
+/* What is known otherwise of a pair that probes cannot judge.  heard_ms: for PROBE_LOST, when
+ * the last message went that way; 0: not known. */
+void probe_note_verdict(struct probe *probe, unsigned from, unsigned to,
+			enum probe_verdict verdict, uint64_t heard_ms);
+
 enum probe_verdict probe_verdict(const struct probe *probe, unsigned from, unsigned to);
 
 /* True if the source is to blame for a lost pair: it does not hear even itself, or it and

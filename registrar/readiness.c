@@ -11,10 +11,14 @@ void readiness_init(struct readiness *r, uint64_t interval_ms, uint64_t entries,
 {
 	uint64_t lost_ms = legacy->was_there ? legacy->lost_ms : FEED_LOST_EVER;
 
-	*r = (struct readiness){ .interval_ms = interval_ms, .converged_ms = legacy->converged_ms };
+	*r = (struct readiness){ .interval_ms = interval_ms, .converged_ms = legacy->converged_ms,
+				 .vouched_ms = legacy->vouched_ms };
 	if (entries && !r->converged_ms)
 		r->converged_ms = now_ms;
-	/* Until we hear somebody ourselves it is lost, since now if it was not before. */
+	/* Until we hear somebody ourselves it is lost: since the registrar before us fell silent, if
+	 * it was not before. */
+	if (!lost_ms)
+		lost_ms = r->vouched_ms;
 	r->lost_ms = !lost_ms || (lost_ms == FEED_LOST_EVER && r->converged_ms) ? now_ms : lost_ms;
 }
 
@@ -54,6 +58,7 @@ void readiness_tick(struct readiness *r, bool is_trusted, uint64_t entries, uint
 		return;
 	}
 	r->lost_ms = 0;
+	r->vouched_ms = now_ms;
 	if (!r->trusted_ms) {
 		r->trusted_ms = now_ms;
 		begin_window(r, entries, now_ms);

@@ -2,7 +2,8 @@
  * registrar/readiness.h - two questions about the table as a whole: has it caught up
  * with the world since the start, and since when does nobody vouch for it?  Pure
  * bookkeeping; what comes of it are FACT_CONVERGED_MS, by which the master becomes
- * healthy, and FACT_FEED_LOST_MS, by which workers no longer call a host unknown.
+ * healthy, and FACT_FEED_LOST_MS with FACT_FEED_VOUCHED_MS, by which workers no longer
+ * call a host unknown.
  *
  * Converged: the table was there at the start (taken over, or last-known-good); or,
  * with a trusted server, it has stopped to grow: in a quarter of the interval in which
@@ -24,11 +25,12 @@ struct readiness {
 	uint64_t sampled_ms, sampled_entries; /* the begin of the window */
 	uint64_t converged_ms;        /* 0: not yet */
 	uint64_t lost_ms;             /* 0: a server is trusted */
+	uint64_t vouched_ms;          /* when one was, the last time; 0: never */
 };
 
 /* What the registrar before us left on the board; zeroes if there was none. */
 struct readiness_legacy {
-	uint64_t converged_ms, lost_ms;
+	uint64_t converged_ms, lost_ms, vouched_ms;
 	bool was_there;
 };
 

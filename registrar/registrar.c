@@ -46,6 +46,7 @@ struct registrar {
 static void publish_readiness(const struct registrar *r)
 {
 	board_set_fact(r->board, FACT_CONVERGED_MS, r->readiness.converged_ms);
+	board_set_fact(r->board, FACT_FEED_VOUCHED_MS, r->readiness.vouched_ms);
 	board_set_fact(r->board, FACT_FEED_LOST_MS, r->readiness.lost_ms);
 }
 
@@ -55,6 +56,7 @@ static void load_snapshot(struct registrar *r, uint64_t endpoints)
 	const struct readiness_legacy legacy = {
 		.converged_ms = board_fact(r->board, FACT_CONVERGED_MS),
 		.lost_ms = board_fact(r->board, FACT_FEED_LOST_MS),
+		.vouched_ms = board_fact(r->board, FACT_FEED_VOUCHED_MS),
 		.was_there = board_fact(r->board, FACT_NATS_CONFIGURED) > 0,
 	};
 	uint64_t now = clock_ms();
@@ -110,7 +112,7 @@ static int attach(struct registrar *r, struct reason *reason)
 	prune_init(&r->prune, &r->trust, r->writer, r->counters);
 	r->digest = digest_create(&r->config->settings, r->config->instance.name, r->board,
 				  route_writer_digest(r->writer));
-	return feed_open(&r->feed, reason);
+	return feed_open(&r->feed, r->trust.seen, r->trust.cycle, reason);
 }
 
 /* Greets and probes are answered on the way. */

@@ -285,14 +285,16 @@ static void settle(struct arrival *a, const struct route_handle *handle)
 	trust_heard(r->trust, handle->row, a->message->source, a->tick);
 }
 
-/* Of the memory or of the places for endpoints, whichever is scarcer. */
+/* Of the memory or of the places for endpoints, whichever is scarcer.  What only waits
+ * for readers, as an index does after a larger one took its place, is as good as free. */
 static unsigned used_percent(const struct registry *r)
 {
 	struct table_usage usage;
 	uint64_t bytes, rows;
 
 	route_writer_usage(r->writer, &usage);
-	bytes = usage.used_bytes * 100 / usage.capacity_bytes;
+	bytes = usage.used_bytes > usage.deferred_bytes ? usage.used_bytes - usage.deferred_bytes : 0;
+	bytes = bytes * 100 / usage.capacity_bytes;
 	rows = usage.endpoints * 100 / usage.endpoints_most;
 	return (unsigned)(bytes > rows ? bytes : rows);
 }
@@ -439,7 +441,7 @@ static bool owns_its_address(struct arrival *a)
 
 	if (owners_judge(r->trust->owners, &a->claim, &row) != OWNER_LATE)
 		return true;
-	counter_add(r->counters, COUNTER_attribute_conflict_total, 1);
+	counter_add(r->counters, COUNTER_late_registration_total, 1);
 	log_owner(r, "late-registration-ignored", &a->registration.endpoint);
 	return false;
 }

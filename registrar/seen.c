@@ -94,13 +94,26 @@ bool seen_claim(struct seen *seen, uint32_t row, uint32_t tag)
 	return is_anew;
 }
 
+static bool is_first(const struct seen *seen, const uint32_t *ticks, uint32_t tick)
+{
+	for (unsigned i = 0; i < seen->sources; i++)
+		if (ticks[i] && tick - ticks[i] <= SEEN_LATE)
+			return false;
+	return true;
+}
+
 void seen_note(struct seen *seen, uint32_t row, unsigned source, uint32_t tick)
 {
+	struct row_note *note = seen_row(seen, row);
+	uint32_t *ticks;
+
 	must(source < SOURCES_MAX);
-	seen_row(seen, row);
 	if (source >= seen->sources)
 		widen(seen, source + 1);
-	seen->ticks[(size_t)row * seen->sources + source] = tick ? tick : 1;
+	ticks = seen->ticks + (size_t)row * seen->sources;
+	if (is_first(seen, ticks, tick))
+		note->first = (uint8_t)source;
+	ticks[source] = tick ? tick : 1;
 }
 
 uint32_t seen_tick(const struct seen *seen, uint32_t row, unsigned source)

@@ -23,7 +23,7 @@
 #define IO_BYTES (256 << 10)          /* read at once */
 #define GATHER_BYTES (32 << 10)       /* less than that at once is not worth a wake-up, so */
 #define GATHER_MS 4                   /* more is waited for so long */
-#define MESSAGE_OVERHEAD 256          /* what the library keeps beside the payload */
+#define MESSAGE_OVERHEAD 360          /* what the library and a batch keep beside the payload */
 #define BURST_BYTES (64u << 20)       /* so many that waited leave memory worth giving back */
 
 struct session {
@@ -117,7 +117,7 @@ static bool is_beyond_limit(struct session_shared *shared, uint64_t bytes)
 	uint64_t pending = atomic_load_explicit(&shared->batches.pending_bytes,
 						memory_order_relaxed);
 
-	return pending + bytes > shared->settings->pending_limit;
+	return pending + bytes > atomic_load_explicit(&shared->pending_limit, memory_order_relaxed);
 }
 
 static enum bus_subject classify(const char *name)
@@ -127,6 +127,7 @@ static enum bus_subject classify(const char *name)
 		{ "router.unregister", 18, BUS_UNREGISTER },
 		{ "_r.probe.",          9, BUS_PROBE },
 		{ "_r.digest",         10, BUS_DIGEST },
+		{ "router.start",      13, BUS_START },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
@@ -252,6 +253,7 @@ static uint64_t hand_over_all(struct session *s)
 	answer_greets(s);
 	hand_over_subject(s, LINK_PROBE);
 	hand_over_subject(s, LINK_DIGEST);
+	hand_over_subject(s, LINK_START);
 	return hand_over_subject(s, LINK_FEED);
 }
 
@@ -285,6 +287,7 @@ static natsStatus subscribe(struct session *s, enum link_subject which)
 	const char *const subjects[LINK_SUBJECTS] = {
 		[LINK_FEED] = "router.*", [LINK_GREET] = "router.greet",
 		[LINK_PROBE] = s->shared->probe_subject, [LINK_DIGEST] = "_r.digest",
+		[LINK_START] = "router.start",
 	};
 	natsStatus rc = natsConnection_SubscribeSync(&s->subs[which], s->nc, subjects[which]);
 

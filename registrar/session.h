@@ -13,7 +13,7 @@
 #include "registrar/inbox.h"
 #include "registrar/names.h"
 
-enum link_subject { LINK_FEED, LINK_GREET, LINK_PROBE, LINK_DIGEST, LINK_SUBJECTS };
+enum link_subject { LINK_FEED, LINK_GREET, LINK_PROBE, LINK_DIGEST, LINK_START, LINK_SUBJECTS };
 
 /* What all sessions of a link share; owned by the link. */
 struct session_shared {
@@ -26,7 +26,7 @@ struct session_shared {
 	int keeper_event;             /* rung when a session is over */
 	atomic_uint_least64_t opening_ms;     /* since when session_open() runs; 0: it does not */
 	atomic_bool wants_feed, is_lame, must_stop;
-	atomic_uint_least64_t dropped, refused;
+	atomic_uint_least64_t pending_limit, dropped, refused;
 	struct batch_home batches;
 };
 

@@ -4,8 +4,9 @@
  * At start nobody waits for the matrix, which needs seconds to prove a loss: the
  * first source that is connected asks at once.  Each further one waits for one round of
  * probes: a probe that came from a source that asked proves that the question came
- * too.  If none comes within a round and a half the source asks for itself; if that
- * was too much, its island is asked twice, which costs a burst and no route.
+ * too, and so does the question itself where probes are forbidden.  If none comes within a
+ * round and a half the source asks for itself; if that was too much, its island is
+ * asked twice, which costs a burst and no route.
  */
 #include "registrar/starts.h"
 
@@ -35,10 +36,11 @@ static enum answer consider(const struct starts *s, const struct probe *probe, u
 			    uint64_t now_ms)
 {
 	uint64_t patience = probe->interval_ms + probe->interval_ms / 2;
-	bool is_young = now_ms - probe->of[source].up_ms < patience;
 	enum answer answer = ASK;
 
 	for (unsigned i = 0; i < SOURCES_MAX; i++) {
+		uint64_t up_ms = probe->of[source].up_ms, last_ms = s->of[i].last_ms;
+		bool is_young = now_ms - (last_ms > up_ms ? last_ms : up_ms) < patience;
 		bool is_reached = i == source || probe_verdict(probe, i, source) == PROBE_OK;
 
 		if (!was_asked_since(s, i, s->of[source].since_ms)) {

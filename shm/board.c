@@ -169,6 +169,16 @@ void board_set_fact(struct board *board, enum fact fact, uint64_t value)
 	__atomic_store_n(&board_head(board)->facts[fact], value, __ATOMIC_RELAXED);
 }
 
+uint64_t board_feed_lost_ms(const struct board *board, uint64_t now_ms)
+{
+	uint64_t lost_ms = board_fact(board, FACT_FEED_LOST_MS);
+	uint64_t vouched_ms = board_fact(board, FACT_FEED_VOUCHED_MS);
+
+	if (lost_ms || !vouched_ms || now_ms < vouched_ms + FEED_SILENT_MS)
+		return lost_ms;
+	return vouched_ms;
+}
+
 const char *fact_name(enum fact fact)
 {
 	static const char *const names[FACT_COUNT] = {
@@ -194,6 +204,7 @@ const char *fact_name(enum fact fact)
 		[FACT_ENDPOINTS_HELD]       = "endpoints_held",
 		[FACT_REGISTRY_COPIES_RATIO] = "registry_copies_ratio",
 		[FACT_NATS_ISLANDS]         = "nats_islands",
+		[FACT_FEED_VOUCHED_MS]      = "feed_vouched_ms",
 	};
 
 	return (unsigned)fact < FACT_COUNT ? names[fact] : "unknown";

@@ -88,12 +88,20 @@ enum fact {
 	FACT_REGISTRY_COPIES_RATIO,   /* servers that bring an endpoint's heartbeat, on average,
 	                                 times 100; registrar */
 	FACT_NATS_ISLANDS,            /* groups of servers that hear one another; registrar */
+	FACT_FEED_VOUCHED_MS,         /* clock_ms() when the registrar last had a server that can
+	                                 be trusted; 0: never; registrar */
 	FACT_COUNT,
 };
 enum health { HEALTH_INITIALIZING, HEALTH_HEALTHY, HEALTH_DEGRADED };
 
 uint64_t board_fact(const struct board *board, enum fact fact);
 void board_set_fact(struct board *board, enum fact fact, uint64_t value);
+/* Since when nobody vouches for the table: FACT_FEED_LOST_MS as the registrar says it; or, if
+ * it says nothing any more, since it last did.  0: it is vouched for.  A registrar that is
+ * replaced within FEED_SILENT_MS is not missed. */
+#define FEED_SILENT_MS 2000
+uint64_t board_feed_lost_ms(const struct board *board, uint64_t now_ms);
+
 const char *fact_name(enum fact fact);
 
 #endif

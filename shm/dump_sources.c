@@ -27,6 +27,15 @@ static int64_t age_ms(uint64_t then_ms)
 	return !then_ms ? -1 : now > then_ms ? (int64_t)(now - then_ms) : 0;
 }
 
+/* What the board says was so when it last spoke. */
+static bool is_registrar_silent(const struct dump *dump)
+{
+	struct slot_view view;
+
+	board_slot_view(dump->board, SLOT_REGISTRAR, &view);
+	return !view.is_alive || age_ms(view.heartbeat_ms) >= FEED_SILENT_MS;
+}
+
 static void json_source(const struct dump *dump, const struct board_source *s)
 {
 	struct board_source other;
@@ -55,7 +64,8 @@ static void json_sources(const struct dump *dump)
 {
 	struct board_source source;
 
-	fprintf(dump->out, "{\"islands\":%" PRIu64 ",\"sources\":[",
+	fprintf(dump->out, "{\"registrar_silent\":%s,\"islands\":%" PRIu64
+		",\"sources\":[", is_registrar_silent(dump) ? "true" : "false",
 		board_fact(dump->board, FACT_NATS_ISLANDS));
 	for (unsigned i = 0; i < board_source_count(dump->board); i++) {
 		board_source_copy(dump->board, i, &source);
@@ -93,6 +103,8 @@ static void plain_sources(const struct dump *dump)
 	unsigned count = board_source_count(dump->board);
 	struct board_source source;
 
+	if (is_registrar_silent(dump))
+		fputs("the registrar is silent: so it was when it last spoke\n", dump->out);
 	fprintf(dump->out, "islands %" PRIu64 "\n%2s %-32s %-7s %9s %9s %10s %8s %9s   PROBES TO",
 		board_fact(dump->board, FACT_NATS_ISLANDS), "", "SERVER", "STATE", "LAST", "TRUSTED",
 		"MESSAGES", "DROPPED", "DELAY_US");

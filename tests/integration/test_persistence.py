@@ -7,6 +7,7 @@ import zlib
 
 import pytest
 from harness import wait_until
+from harness.waiting import build_dir
 
 HOST, TLS_HOST, PATH_ROUTE = "kept.example", "tls.example", "kept.example/deep/er"
 HEAD = struct.Struct("<8sIIQQQQQII72s")          # of a file, see registrar/snapshot_format.h
@@ -418,6 +419,75 @@ def test_an_unknown_host_is_503_while_no_server_can_be_trusted_and_404_again_aft
     router.bus.start()
     wait_until(lambda: router.get("nobody.example").status == 404, "the feed is back", 15)
     assert router.get("nobody.example").header("retry-after") is None
+
+
+def feed_ages(router):
+    """(since the last registration of any server, of the first server, since when nobody vouches for the table)"""
+    counters = router.table.json("--counters")
+    source = router.table.json("--sources")["sources"][0]
+    return counters["ms_since_last_registry_update"], source["last_message_ms"], counters["facts"]["feed_lost_ms"]
+
+
+def programs_of_our_own(folder):
+    """Links to all programs, so that one of them can be taken away."""
+    for program in build_dir().glob("wye*"):
+        if program.is_file():
+            os.symlink(program, f"{folder}/{program.name}")
+    return folder
+
+
+def take_registrar_away(router, programs):
+    os.unlink(f"{programs}/wye-registrar")
+    os.symlink("/bin/false", f"{programs}/wye-registrar")
+    os.kill(router.registrar_pid(), signal.SIGKILL)
+
+
+def give_registrar_back(router, programs):
+    os.unlink(f"{programs}/wye-registrar")
+    os.symlink(build_dir() / "wye-registrar", f"{programs}/wye-registrar")
+
+
+def freeze_registrar(router, programs):
+    os.kill(router.registrar_pid(), signal.SIGSTOP)
+
+
+def thaw_registrar(router, programs):
+    os.kill(router.registrar_pid(), signal.SIGCONT)
+
+
+@pytest.mark.parametrize("end, mend", [(freeze_registrar, thaw_registrar),
+                                       (take_registrar_away, give_registrar_back)])
+def test_a_feed_whose_registrar_is_silent_is_lost_too(make_router, make_backend, tmp_path, end, mend):
+    os.chmod(tmp_path, 0o755)
+    programs = programs_of_our_own(str(tmp_path))
+    router = make_router(master={"worker_stuck_timeout": "10m", "programs": programs},
+                         worker={"proxy": {"registry_untrusted_after": "4s"}})
+    router.register("known.example", make_backend(name="known"))
+    assert router.get("nobody.example").status == 404
+    wait_until(lambda: feed_ages(router)[1] >= 0 and feed_ages(router)[2] == 0, "all is shown")
+    end(router, programs)
+    before = feed_ages(router)
+    wait_until(lambda: router.get("nobody.example").status == 503, "404 is not said any more", 30)
+    assert_untrusted(router.get("nobody.example"))
+    assert router.get("known.example").body == b"known" and router.health() == 200
+    after = feed_ages(router)
+    assert after[0] >= before[0] + 2000 and after[1] >= before[1] + 2000 and after[2] > 1, (before, after)
+    assert "the registrar is silent" in router.table.run("--sources").stdout
+    mend(router, programs)
+    wait_until(lambda: router.get("nobody.example").status == 404, "the feed is back", 30)
+    assert feed_ages(router)[2] == 0 and "silent" not in router.table.run("--sources").stdout
+
+
+def test_a_registrar_that_is_replaced_flips_nothing(make_router, make_backend):
+    router = make_router(worker={"proxy": {"registry_untrusted_after": "10s"}})
+    router.register("known.example", make_backend(name="known"))
+    for _ in range(3):
+        before = router.registrar_pid()
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda: router.registrar_pid() not in (None, before)     # noqa: B023
+                   or router.get("nobody.example").status != 404, "it is replaced")
+        wait_until(lambda: router.get("nobody.example").status != 404 or feed_ages(router)[2] == 0, "it is trusted")
+        assert router.get("nobody.example").status == 404 and router.get("known.example").body == b"known"
 
 
 def test_it_can_be_switched_off(make_router):

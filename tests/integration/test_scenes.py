@@ -540,11 +540,14 @@ def test_a_flood_through_a_cluster_stops_at_its_share(listen, closing, make_back
         wait_served(router, ["late"])
         traffic.expected.update(served("late"))
         wait_until(lambda: router.table.counter("quota_refusals_total") >= 1000, "the rest is refused", 60)
+        facts = router.table.facts()
         live_for(LIFETIME_S)
     said = router.log_lines("quota-exceeded")
     assert 1 <= len(said) < 60 and said[0]["data"]["application_id"] == "flood", said[:2]
     assert 500 < sum(name in key for key in router.table.routes()) < 12000
     assert {"other.example", "late.example"} <= set(router.table.routes())
+    stays = facts["table_used_bytes"] - facts["deferred_bytes"]
+    assert stays >= 0.7 * facts["table_capacity_bytes"], "nobody is refused before the last quarter"
 
 
 # --- 12: an address changes hands
@@ -576,6 +579,8 @@ def test_an_address_that_changes_hands_in_a_split(make_router, listen, closing, 
             assert answer.status in (404, 503) and b"new" not in answer.body, answer
         assert traffic.requests > 10
     assert router.table.counter("ownership_change_total") == 1
+    assert router.table.counter("late_registration_total") > 0
+    assert router.table.counter("attribute_conflict_total") == 0
     changed = router.wait_for_log("ownership-changed")["data"]
     assert changed["application_id"] == "new" and changed["address"] == backend.address, changed
     assert router.log_lines("late-registration-ignored")

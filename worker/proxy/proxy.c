@@ -42,12 +42,13 @@ struct str proxy_date(struct proxy *proxy)
 bool proxy_is_table_untrusted(const struct proxy *proxy)
 {
 	uint64_t limit_ms = proxy->settings->registry_untrusted_ms;
-	uint64_t lost_ms = board_fact(proxy->board, FACT_FEED_LOST_MS);
+	uint64_t now_ms = loop_now_ms(proxy->loop), lost_ms;
 
 	if (!limit_ms)
 		return false;
+	lost_ms = board_feed_lost_ms(proxy->board, now_ms);
 	return board_fact(proxy->board, FACT_HEALTH) == HEALTH_INITIALIZING ||
-	       (lost_ms && loop_now_ms(proxy->loop) >= lost_ms + limit_ms);
+	       (lost_ms && now_ms >= lost_ms + limit_ms);
 }
 
 bool proxy_is_healthy(const struct proxy *proxy)

@@ -16,8 +16,8 @@ from .waiting import end_process, free_port, is_listening, spawn, wait_until
 class BusClient:
     """One connection to a NATS server.  `subscribe` returns a queue of (subject, reply, payload)."""
 
-    def __init__(self, port, tls=None):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+    def __init__(self, port, tls=None, address="127.0.0.1"):
+        self.socket = socket.create_connection((address, port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.info = json.loads(self._read_info())
         if tls:
@@ -95,9 +95,10 @@ class BusClient:
 class Bus:
     """nats-server with a memory of nothing: stop() and start() lose all subscriptions, as a restart does."""
 
-    def __init__(self, port=None, options=(), tls=None):
-        """`options`: further ones of nats-server's command line; `tls`: an ssl.SSLContext for our own client."""
-        self.tls = tls
+    def __init__(self, port=None, options=(), tls=None, config="", address="127.0.0.1"):
+        """`options`: further ones of nats-server's command line; `tls`: an ssl.SSLContext for our own client;
+        `config`: text of a configuration file, for what has no option."""
+        self.tls, self.config, self.address = tls, config, address
         self.port, self.options = port or free_port(), list(options)
         self.monitor_port = free_port()
         self.folder = tempfile.mkdtemp(prefix="wye-bus-")
@@ -106,13 +107,17 @@ class Bus:
 
     @property
     def url(self):
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://{self.address}:{self.port}"
 
     def start(self):
         server = shutil.which("nats-server") or "/usr/sbin/nats-server"
-        self.server = spawn([server, "-a", "127.0.0.1", "-p", str(self.port), "-m", str(self.monitor_port),
-                             "-l", os.path.join(self.folder, "nats.log"), *self.options])
-        wait_until(lambda: is_listening(self.port) and is_listening(self.monitor_port), "nats-server listens")
+        config = os.path.join(self.folder, "nats.conf")
+        with open(config, "w") as file:
+            file.write(self.config)
+        self.server = spawn([server, "-c", config, "-a", self.address, "-p", str(self.port),
+                             "-m", str(self.monitor_port), "-l", os.path.join(self.folder, "nats.log"), *self.options])
+        wait_until(lambda: all(is_listening(port, self.address) for port in (self.port, self.monitor_port)),
+                   "nats-server listens")
 
     def stop(self):
         self._forget_connection()
@@ -135,7 +140,7 @@ class Bus:
     def client(self):
         """The bus's own connection, made when first needed and anew after a restart."""
         if not self.connection:
-            self.connection = BusClient(self.port, self.tls)
+            self.connection = BusClient(self.port, self.tls, self.address)
         return self.connection
 
     def publish(self, subject, payload=b"", reply=""):
@@ -149,7 +154,7 @@ class Bus:
 
     def is_subscribed(self, subject):
         """True if anybody listens to exactly this subject, or to its siblings too."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.monitor_port}/connz?subs=1", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{self.address}:{self.monitor_port}/connz?subs=1", timeout=5) as answer:
             connections = json.load(answer)["connections"]
         wanted = {subject, re.sub(r"\.[^.]*$", ".*", subject)}
         return any(wanted & set(connection.get("subscriptions_list", [])) for connection in connections)

@@ -60,15 +60,20 @@ class Relay:
 class Cluster:
     """`count` servers, each with a route to all others; `relays[i, j]` (i > j) is the route that i dials to j."""
 
-    def __init__(self, count=2):
+    def __init__(self, count=2, config="", port=None, addresses=None):
+        """`config`: text of the servers' configuration file, or a list of them; `port`: the same for all, at
+        `addresses`."""
+        addresses = addresses or ["127.0.0.1"] * count
+        configs = [config] * count if isinstance(config, str) else config
         ports = [free_port() for _ in range(count)]
         self.relays = {(i, j): Relay(ports[j]) for i in range(count) for j in range(i)}
         self.servers = []
         for i in range(count):
             routes = [f"nats://127.0.0.1:{self.relays[i, j].port}" for j in range(i)]
-            self.servers.append(Bus(options=["--cluster_name", "test", "--cluster", f"nats://127.0.0.1:{ports[i]}",
-                                             "--no_advertise", "--cluster_advertise", "127.0.0.1:1",
-                                             *(["--routes", ",".join(routes)] if routes else [])]))
+            options = ["--cluster_name", "test", "--cluster", f"nats://127.0.0.1:{ports[i]}",
+                       "--no_advertise", "--cluster_advertise", "127.0.0.1:1",
+                       *(["--routes", ",".join(routes)] if routes else [])]
+            self.servers.append(Bus(port, options, config=configs[i], address=addresses[i]))
         self.wait_whole()
 
     def wait_whole(self):

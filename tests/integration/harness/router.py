@@ -58,6 +58,7 @@ class Router:
         self.access_log_path = os.path.join(self.folder, "access.log")
         self.settings = merged(self.default_settings(), settings)
         self.process, self.table = None, Table(self.instance)
+        self.prefix = []                        # of the command that starts it
         self.write_config()
         if start:
             self.start()
@@ -86,7 +87,7 @@ class Router:
     # --- life
 
     def command(self, *options):
-        return [str(build_dir() / "wye"), "-c", self.config_path, *options]
+        return [*self.prefix, str(build_dir() / "wye"), "-c", self.config_path, *options]
 
     def start(self, wait=True):
         """Starts the master in the foreground; its log is appended to log_path."""

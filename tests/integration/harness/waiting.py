@@ -72,10 +72,10 @@ def free_port():
     raise AssertionError("no free port found")
 
 
-def is_listening(port):
+def is_listening(port, address="127.0.0.1"):
     with socket.socket() as probe:
         probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((address, port)) == 0
 
 
 _LIBC = ctypes.CDLL(None)

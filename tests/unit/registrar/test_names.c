@@ -10,8 +10,75 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "registrar/names.h"
+
+/* What the name service says of "several.example": 127.0.0.N for each digit; "": nothing.  In the
+ * place of the C library's functions. */
+static const char *digits = "";
+
+static struct addrinfo *made_up(const char *digit)
+{
+	struct addrinfo *info = calloc(1, sizeof(*info) + sizeof(struct sockaddr_in));
+	struct sockaddr_in *in = (struct sockaddr_in *)(info + 1);
+
+	*in = (struct sockaddr_in){ .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(0x7f000000u + (unsigned)(*digit - '0')) };
+	*info = (struct addrinfo){ .ai_family = AF_INET, .ai_socktype = SOCK_STREAM,
+				   .ai_addrlen = sizeof(*in), .ai_addr = (struct sockaddr *)in,
+				   .ai_next = digit[1] ? made_up(digit + 1) : NULL };
+	return info;
+}
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+		struct addrinfo **out)
+{
+	(void)service;
+	(void)hints;
+	if (strcmp(node, "several.example") != 0 || !*digits)
+		return EAI_NONAME;
+	*out = made_up(digits);
+	return 0;
+}
+
+void freeaddrinfo(struct addrinfo *info)
+{
+	while (info) {
+		struct addrinfo *next = info->ai_next;
+
+		free(info);
+		info = next;
+	}
+}
+
+static struct names *names_of_several(void)
+{
+	char *items[] = { "nats://several.example:4222" };
+
+	return names_create(&(struct texts){ .items = items, .count = 1 });
+}
+
+/* The last digit of the source's address, or the error. */
+static int claim(struct names *names, unsigned source)
+{
+	struct reason reason;
+	struct addr addr;
+	int rc = names_claim(names, 0, source, &addr, &reason);
+
+	return rc < 0 ? rc : (int)(ntohl(addr.in.sin_addr.s_addr) & 0xff);
+}
+
+static unsigned spares(struct names *names)
+{
+	unsigned server, count = 0;
+
+	while (names_take_spare(names, &server))
+		count++;
+	return count;
+}
 
 static void a_url_is_taken_apart(void **state)
 {
@@ -63,27 +130,53 @@ static void an_address_serves_one_source_and_stays_with_it(void **state)
 	names_destroy(names);
 }
 
-/* "localhost" has one or two addresses: as many sources find one, and no more. */
 static void each_address_of_a_name_asks_for_a_source_of_its_own(void **state)
 {
-	char *items[] = { "nats://localhost:4222" };
-	struct names *names = names_create(&(struct texts){ .items = items, .count = 1 });
-	struct addr addr[SOURCES_MAX];
-	struct reason reason;
-	unsigned server, sources = 1;
+	struct names *names = names_of_several();
 
 	(void)state;
-	if (names_claim(names, 0, 0, &addr[0], &reason) < 0) {
-		names_destroy(names);
-		skip();
-	}
-	for (; names_take_spare(names, &server); sources++) {
-		assert_true(sources < SOURCES_MAX);
-		assert_int_equal(server, 0);
-		assert_int_equal(names_claim(names, 0, sources, &addr[sources], &reason), 0);
-		assert_false(addr_equal(&addr[sources], &addr[sources - 1]));
-	}
-	assert_int_equal(names_claim(names, 0, sources, &addr[sources], &reason), -ENOENT);
+	digits = "1232";
+	assert_int_equal(claim(names, 0), 1);
+	assert_int_equal(spares(names), 2);
+	assert_int_equal(claim(names, 1), 2);
+	assert_int_equal(spares(names), 0);   /* one is asked for, and did not ask yet */
+	assert_int_equal(claim(names, 2), 3);
+	assert_int_equal(claim(names, 0), 1);
+	assert_int_equal(spares(names), 0);
+	assert_int_equal(claim(names, 3), -ENOENT);
+	names_destroy(names);
+}
+
+static void a_source_without_an_address_takes_the_next_that_comes(void **state)
+{
+	struct names *names = names_of_several();
+
+	(void)state;
+	digits = "12";
+	claim(names, 0);
+	assert_int_equal(spares(names), 1);
+	claim(names, 1);
+	digits = "1";
+	assert_int_equal(claim(names, 1), -ENOENT);
+	digits = "143";
+	assert_int_equal(claim(names, 0), 1);
+	assert_int_equal(spares(names), 1);   /* the other one is for who has none */
+	assert_int_equal(claim(names, 1), 4);
+	assert_int_equal(claim(names, 2), 3);
+	names_destroy(names);
+}
+
+static void an_address_is_kept_while_the_name_service_is_away(void **state)
+{
+	struct names *names = names_of_several();
+
+	(void)state;
+	digits = "5";
+	assert_int_equal(claim(names, 0), 5);
+	digits = "";
+	assert_int_equal(claim(names, 0), 5);
+	digits = "6";
+	assert_int_equal(claim(names, 0), 6);
 	names_destroy(names);
 }
 
@@ -106,6 +199,8 @@ int main(void)
 		cmocka_unit_test(a_url_is_taken_apart),
 		cmocka_unit_test(an_address_serves_one_source_and_stays_with_it),
 		cmocka_unit_test(each_address_of_a_name_asks_for_a_source_of_its_own),
+		cmocka_unit_test(a_source_without_an_address_takes_the_next_that_comes),
+		cmocka_unit_test(an_address_is_kept_while_the_name_service_is_away),
 		cmocka_unit_test(a_name_that_is_not_known_is_a_reason_and_not_an_end),
 	};
 

@@ -101,17 +101,25 @@ static void a_break_in_trust_begins_the_window_anew(void **state)
 
 static void the_next_registrar_goes_on_where_the_last_one_was(void **state)
 {
-	const struct readiness_legacy never = { 0, FEED_LOST_EVER, true };
+	const struct readiness_legacy never = { 0, FEED_LOST_EVER, 0, true };
 	struct readiness r;
 
 	(void)state;
-	readiness_init(&r, INTERVAL_MS, 5, &(struct readiness_legacy){ 500, 700, true }, START_MS);
+	readiness_init(&r, INTERVAL_MS, 5, &(struct readiness_legacy){ 500, 700, 600, true }, START_MS);
 	assert_int_equal(r.converged_ms, 500);
 	assert_int_equal(r.lost_ms, 700);
 	readiness_init(&r, INTERVAL_MS, 0, &never, START_MS);
 	assert_int_equal(r.lost_ms, FEED_LOST_EVER);
-	readiness_init(&r, INTERVAL_MS, 0, &(struct readiness_legacy){ 0, 0, true }, START_MS);
-	assert_int_equal(r.lost_ms, START_MS);        /* all was well until now */
+	readiness_init(&r, INTERVAL_MS, 0, &(struct readiness_legacy){ 0, 0, 0, true }, START_MS);
+	assert_int_equal(r.lost_ms, START_MS);
+	readiness_init(&r, INTERVAL_MS, 5, &(struct readiness_legacy){ 500, 0, 900, true },
+		       START_MS);
+	assert_int_equal(r.lost_ms, 900);     /* all was well until it fell silent */
+	readiness_tick(&r, true, 5, START_MS + 100);
+	assert_int_equal(r.lost_ms, 0);
+	assert_int_equal(r.vouched_ms, START_MS + 100);
+	readiness_tick(&r, false, 5, START_MS + 200);
+	assert_int_equal(r.vouched_ms, START_MS + 100);
 	readiness_init(&r, INTERVAL_MS, 5, &never, START_MS);
 	assert_int_equal(r.lost_ms, START_MS);        /* there is a table from before now */
 }
