@@ -147,12 +147,13 @@ int board_tool_slot(struct board *board, struct reason *reason)
 int board_rows_use(struct board *board, uint64_t rows)
 {
 	struct board_head *head = board_head(board);
-	off_t at = board->first_row - board->base;
+	uint64_t used = __atomic_load_n(&head->rows_used, __ATOMIC_RELAXED);
+	off_t at = board->first_row - board->base + (off_t)(used * board->row_stride);
 
 	must(rows <= board->rows);
-	if (rows <= __atomic_load_n(&head->rows_used, __ATOMIC_RELAXED))
+	if (rows <= used)
 		return 0;
-	if (fallocate(board->fd, FALLOC_FL_KEEP_SIZE, at, (off_t)(rows * board->row_stride)) < 0)
+	if (fallocate(board->fd, FALLOC_FL_KEEP_SIZE, at, (off_t)((rows - used) * board->row_stride)) < 0)
 		return -errno;
 	__atomic_store_n(&head->rows_used, rows, __ATOMIC_RELEASE);
 	return 0;

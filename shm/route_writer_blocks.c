@@ -159,16 +159,24 @@ static bool append_text(struct inst *inst, enum inst_text which, size_t *len, st
 	return true;
 }
 
+struct inst_hashes inst_hash(const struct route_writer *w, const struct inst *inst, struct str tags)
+{
+	uint64_t block = hash_bytes(&w->hash_key, &inst->bytes,
+				    inst->bytes - offsetof(struct inst, bytes));
+
+	return (struct inst_hashes){
+		.fingerprint = route_hash_join(&w->head->seed, hash_str(&w->hash_key, tags), block),
+		.address = address_of(w, inst),
+	};
+}
+
 static void draft_finish(struct route_writer *w)
 {
 	struct draft *draft = &w->draft;
-	struct inst *inst = &draft->inst;
-	uint64_t tags = hash_str(&w->hash_key, draft->tags);
+	struct inst_hashes hashes = inst_hash(w, &draft->inst, draft->tags);
 
-	inst->fingerprint = route_hash_join(&w->head->seed, tags,
-					    hash_bytes(&w->hash_key, &inst->bytes,
-						       inst->bytes - offsetof(struct inst, bytes)));
-	draft->address = address_of(w, inst);
+	draft->inst.fingerprint = hashes.fingerprint;
+	draft->address = hashes.address;
 }
 
 bool draft_describe(struct route_writer *w, const struct endpoint *endpoint)
@@ -209,6 +217,20 @@ void draft_copy(struct route_writer *w, const struct inst *inst, struct str tags
 	draft->serial = inst->serial;
 	draft->row = inst->row;
 	draft_finish(w);
+}
+
+void draft_take(struct route_writer *w, const struct inst *inst, struct str tags,
+		const struct inst_hashes *hashes)
+{
+	struct draft *draft = &w->draft;
+	size_t from = offsetof(struct inst, bytes);
+
+	memcpy(draft->bytes + from, (const char *)inst + from, inst->bytes - from);
+	draft->inst.fingerprint = hashes->fingerprint;
+	draft->address = hashes->address;
+	draft->tags = tags;
+	draft->serial = 0;
+	draft->row = NO_ROW;
 }
 
 /* Fingerprints only suggest; attributes decide. */
