@@ -22,6 +22,7 @@ struct record {
 #define HEAD offsetof(struct inst, bytes)
 _Static_assert(sizeof(struct record) == HEAD, "record");
 _Static_assert(HEAD % ROUTE_IMAGE_UNIT == 0, "blocks are aligned");
+_Static_assert(ROUTE_IMAGE_MOST >= INST_BYTES_MAX + TAGS_PACKED_MAX + ROUTE_KEY_MAX + 8, "most");
 _Static_assert(ROUTE_IMAGE_LEAST <= offsetof(struct inst, text) + 8, "least");
 
 uint32_t route_image_layout(void)
@@ -126,6 +127,17 @@ int route_image_next(struct str *records, struct route_image *out)
 		return -EINVAL;
 	*records = str_sub(*records, r->bytes, STR_REST);
 	return 0;
+}
+
+struct str route_image_segment(const struct route_image *image)
+{
+	return inst_text(image->inst, INST_TEXT_isolation_segment);
+}
+
+void route_image_limit_stale(struct route_image *image, uint32_t most_s)
+{
+	if (image->inst->stale_s == 0 || image->inst->stale_s > most_s)
+		image->inst->stale_s = most_s;
 }
 
 bool route_image_endpoint(const struct route_image *image, struct endpoint *out,

@@ -27,9 +27,10 @@ struct route_image {
 /* Records are for tables of the same layout only. */
 uint32_t route_image_layout(void);
 
-/* How many bytes its record has: a multiple of ROUTE_IMAGE_UNIT, and at least LEAST. */
+/* How many bytes its record has: a multiple of UNIT, at least LEAST and not more than MOST. */
 #define ROUTE_IMAGE_UNIT  8u
 #define ROUTE_IMAGE_LEAST 104u
+#define ROUTE_IMAGE_MOST  24576u
 size_t route_image_bytes(const struct inst *inst, struct str packed_tags, struct str key);
 
 /* Writes the record of a sound block, its tags and its key; `out` has room for all. */
@@ -39,6 +40,12 @@ void route_image_write(const struct inst *inst, struct str packed_tags, struct s
 /* Takes the next record off `records`, which begin at a multiple of 8.  0; -ENODATA: that
  * was all; -EINVAL: it is none, or an entry that no registration could have made. */
 int route_image_next(struct str *records, struct route_image *out);
+
+/* Its isolation segment. */
+struct str route_image_segment(const struct route_image *image);
+
+/* A lifetime of 0, or of more than `most_s`, becomes that: writes to the record then. */
+void route_image_limit_stale(struct route_image *image, uint32_t most_s);
 
 /* The endpoint that a record describes, the text of its tags in `tags`.  False: its tags
  * cannot be unpacked. */

@@ -38,7 +38,7 @@ int route_load_begin(struct route_writer *writer, uint64_t entries, struct route
  * changes, so it may run in another thread than the rest. */
 void route_load_prepare(const struct route_load *load, struct route_load_entry *entry);
 
-/* Their images must stay where they are until the next call.  `tick` becomes their last-seen. */
+/* Their images must stay where they are until the load ends.  `tick` becomes their last-seen. */
 void route_load_put(struct route_load *load, const struct route_load_entry *entries,
 		    unsigned count, uint32_t tick);
 
