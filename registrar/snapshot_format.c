@@ -51,8 +51,6 @@ void snapshot_seal(struct snapshot_head *head, const char *instance)
 	memcpy(head->magic, MAGIC, sizeof(head->magic));
 	head->version = SNAPSHOT_VERSION;
 	head->byte_order = BYTE_ORDER_MARK;
-	head->layout = route_image_layout();
-	head->zero = 0;
 	memset(head->instance, 0, sizeof(head->instance));
 	str_copy_z(str_of(instance), head->instance, sizeof(head->instance));
 	head->head_crc = head_crc(head);
@@ -81,9 +79,6 @@ int snapshot_read_head(struct str image, const char *instance, struct snapshot_h
 				  out->version, SNAPSHOT_VERSION);
 	if (out->head_crc != head_crc(out))
 		return reason_set(reason, -EINVAL, "the checksum of its head is wrong");
-	if (out->layout != route_image_layout())
-		return reason_set(reason, -EINVAL, "its routes are laid out as %u, this program's as %u",
-				  out->layout, route_image_layout());
 	out->instance[sizeof(out->instance) - 1] = '\0';
 	if (strcmp(out->instance, instance) != 0)
 		return reason_set(reason, -EINVAL, "it belongs to the instance \"%s\", not \"%s\"",

@@ -7,8 +7,8 @@
  *
  * An image is good as a whole or not at all: two checksums, the exact size, and
  * every record within its bounds.  Whoever takes records before the last one was read
- * must be able to give them back.  Whatever is added to the head is a new version; a
- * table of another layout has records of another.
+ * must be able to give them back.  Whatever is changed in the head or in records is a
+ * new version.
  */
 #ifndef REGISTRAR_SNAPSHOT_FORMAT_H
 #define REGISTRAR_SNAPSHOT_FORMAT_H
@@ -28,11 +28,9 @@ struct snapshot_head {
 	uint64_t entries, body_bytes;
 	uint32_t body_crc;            /* CRC-32 of all records */
 	uint32_t head_crc;            /* of this head, with this word 0 */
-	uint32_t layout;              /* of the records */
-	uint32_t zero;
 	char instance[SNAPSHOT_INSTANCE_MAX + 8];
 };
-_Static_assert(sizeof(struct snapshot_head) == 144, "a change of the head is a new version");
+_Static_assert(sizeof(struct snapshot_head) == 136, "a change of the head is a new version");
 _Static_assert(sizeof(struct snapshot_head) % ROUTE_IMAGE_UNIT == 0, "records are aligned");
 
 /* Records on their way to the file. */

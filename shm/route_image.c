@@ -25,11 +25,6 @@ _Static_assert(HEAD % ROUTE_IMAGE_UNIT == 0, "blocks are aligned");
 _Static_assert(ROUTE_IMAGE_MOST >= INST_BYTES_MAX + TAGS_PACKED_MAX + ROUTE_KEY_MAX + 8, "most");
 _Static_assert(ROUTE_IMAGE_LEAST <= offsetof(struct inst, text) + 8, "least");
 
-uint32_t route_image_layout(void)
-{
-	return TABLE_LAYOUT;
-}
-
 static size_t rounded(size_t bytes)
 {
 	return (bytes + ROUTE_IMAGE_UNIT - 1) / ROUTE_IMAGE_UNIT * ROUTE_IMAGE_UNIT;

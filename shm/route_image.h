@@ -4,6 +4,10 @@
  * in the table, so that nothing is packed or put together when they come back; what
  * belongs to one table only (row, serial, references, keyed hashes) is left out.
  *
+ * Files outlive tables of other layouts: whatever changes in a block from its `bytes` on,
+ * or in how tags are packed, is a new SNAPSHOT_VERSION as well (test_route_image has a
+ * record to compare with).
+ *
  * Parses and formats only: no files, no table.  The registrar writes and reads them,
  * route_load.h puts them into a table.
  */
@@ -23,9 +27,6 @@ struct route_image {
 	struct inst *inst;            /* good from its `bytes` on */
 	struct str tags;              /* packed (tags.h) */
 };
-
-/* Records are for tables of the same layout only. */
-uint32_t route_image_layout(void);
 
 /* How many bytes its record has: a multiple of UNIT, at least LEAST and not more than MOST. */
 #define ROUTE_IMAGE_UNIT  8u
