@@ -83,20 +83,6 @@ static bool is_sound_head(const struct record *r, size_t room)
 	       r->bytes % ROUTE_IMAGE_UNIT == 0;
 }
 
-/* In the form in which registrations are kept, and cut into host and path. */
-static bool read_key(struct str key, struct route_image *out)
-{
-	char buffer[ROUTE_KEY_MAX];
-	struct route_key parsed;
-
-	if (route_key_parse(key, buffer, &parsed, NULL) < 0 || !str_equal(parsed.text, key))
-		return false;
-	out->key = key;
-	out->host_len = parsed.host_len;
-	out->segments = parsed.segments;
-	return true;
-}
-
 static bool read_record(struct record *r, struct route_image *out)
 {
 	struct inst *inst = (struct inst *)(void *)r;
@@ -108,7 +94,7 @@ static bool read_record(struct record *r, struct route_image *out)
 	out->age_s = r->age_s;
 	out->inst = inst;
 	out->tags = inst->tags_bytes ? (struct str){ behind, inst->tags_bytes } : STR_NONE;
-	return read_key((struct str){ behind + inst->tags_bytes, r->key_len }, out);
+	return route_key_read((struct str){ behind + inst->tags_bytes, r->key_len }, &out->key);
 }
 
 int route_image_next(struct str *records, struct route_image *out)

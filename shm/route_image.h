@@ -21,8 +21,7 @@ struct inst;
 
 /* One entry; everything points into the record. */
 struct route_image {
-	struct str key;
-	uint16_t host_len, segments;
+	struct route_key key;
 	uint32_t age_s;               /* since it was last seen, when it was saved */
 	struct inst *inst;            /* good from its `bytes` on */
 	struct str tags;              /* packed (tags.h) */

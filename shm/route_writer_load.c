@@ -74,10 +74,11 @@ void route_load_prepare(const struct route_load *load, struct route_load_entry *
 {
 	const struct route_writer *w = load->writer;
 	const struct route_image *image = &e->image;
-	struct digest_entry counted = digest_entry_of(image->key, image->inst);
+	struct digest_entry counted = digest_entry_of(image->key.text, image->inst);
 	struct inst_hashes hashes = inst_hash(w, image->inst, image->tags);
-	struct key_hash key = route_key_hash(&w->head->seed, str_sub(image->key, 0, image->host_len),
-					     str_sub(image->key, image->host_len, STR_REST));
+	struct str text = image->key.text;
+	struct key_hash key = route_key_hash(&w->head->seed, str_sub(text, 0, image->key.host_len),
+					     str_sub(text, image->key.host_len, STR_REST));
 
 	e->host_hash = key.host;
 	e->key_hash = key.whole;
@@ -155,11 +156,11 @@ static void pool_begin(struct route_load *load, const struct route_load_entry *e
 	uint64_t at;
 
 	pool_close(load);
-	pool->key = e->image.key;
+	pool->key = e->image.key.text;
 	pool->balancing = BALANCE_DEFAULT;
 	pool->where = (struct placing){
 		.hash = { .host = e->host_hash, .whole = e->key_hash },
-		.host = str_sub(pool->key, 0, e->image.host_len), .segments = e->image.segments,
+		.host = str_sub(pool->key, 0, e->image.key.host_len), .segments = e->image.key.segments,
 	};
 	route = index_find(load->writer, e->key_hash, &pool->key, &at);
 	pool->is_double = route && route_live_entries(route);
@@ -167,7 +168,7 @@ static void pool_begin(struct route_load *load, const struct route_load_entry *e
 
 static bool is_of_pool(const struct pool *pool, const struct route_load_entry *e)
 {
-	return pool->where.hash.whole == e->key_hash && str_equal(pool->key, e->image.key);
+	return pool->where.hash.whole == e->key_hash && str_equal(pool->key, e->image.key.text);
 }
 
 static bool pool_has(const struct route_load *load, const struct inst *inst)

@@ -227,7 +227,7 @@ REFUSED = {
     "more than it should be": (lambda c: c + b"more", "bytes of routes instead of"),
     "another file": (lambda c: bytearray(b"#!/bin/sh\n" * 100), "it is no table of routes"),
     "a changed head": (lambda c: c[:24] + b"\xff" + c[25:], "the checksum of its head is wrong"),
-    "another version": (lambda c: resealed(c, version=7), "it is of version 7, this program reads 1"),
+    "another version": (lambda c: resealed(c, version=7), "it is of version 7, this program reads 2"),
     "another byte order": (lambda c: resealed(c, byte_order=0x04030201), "machine of another byte order"),
     "another instance": (lambda c: resealed(c, instance=b"other"), 'it belongs to the instance "other"'),
     "a count that is wrong": (lambda c: resealed(c, entries=99), "makes no sense"),
