@@ -78,5 +78,6 @@ def saved(backend, aims, options):
     print(f"  first host served after {first:6.2f} s")
     print(f"  last host served after  {last:6.2f} s   "
           f"{aims.note('saved', 'seconds to the last host', last, SERVED_SECONDS)}")
-    print(f"  registrar               {cpu / routes * 1e6:6.2f} us a route, all threads; {size / routes:.0f} bytes a route")
+    print(f"  registrar               {cpu / routes * 1e6:6.2f} us a route, both threads")
+    print(f"  file                    {size / routes:6.0f} bytes a route")
     return {"routes": routes, "first_s": first, "last_s": last, "cpu_us": cpu / routes * 1e6, "bytes": size / routes}
