@@ -62,8 +62,10 @@ static void load_snapshot(struct registrar *r, uint64_t endpoints)
 	uint64_t now = clock_ms();
 
 	r->snapshot = snapshot_open(r->config, r->writer, r->board, r->counters);
-	if (!endpoints && r->snapshot)
+	if (!endpoints && r->snapshot) {
+		board_set_fact(r->board, FACT_FEED_LOST_MS, FEED_LOST_EVER);  /* no host is unknown yet */
 		endpoints = snapshot_load(r->snapshot, table_tick(r->table, now));
+	}
 	readiness_init(&r->readiness, r->config->settings.minimum_register_interval_ms, endpoints,
 		       &legacy, now);
 	publish_readiness(r);

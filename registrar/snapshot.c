@@ -8,12 +8,11 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "registrar/registry.h"
 #include "registrar/snapshot_file.h"
+#include "registrar/snapshot_load.h"
 #include "registrar/snapshot_thread.h"
 #include "shm/counters.h"
 #include "shm/route_table.h"
-#include "shm/tags.h"
 
 #define RENEW_MS (60 * 60 * 1000)     /* an unchanged table is still known to be good */
 #define BYTES_PER_MS 32768            /* most of the disk, on average */
@@ -21,7 +20,6 @@
 #define SLICES (1u << SLICE_BITS)
 #define TURN_NS 20000000              /* enough copying for one turn of the loop */
 #define TURN_BYTES (16u << 20)
-#define BEAT_ENTRIES 65536
 #define TICKS_PER_S 10
 
 struct snapshot {
@@ -81,87 +79,50 @@ struct snapshot *snapshot_open(const struct registrar_config *config,
 
 /* --- reading --- */
 
-struct loaded {
-	uint64_t entries, refused, foreign;
-};
-
-static void load_entry(struct snapshot *s, struct snapshot_entry *entry, uint32_t tick,
-		       struct loaded *loaded)
-{
-	const struct registrar_settings *settings = &s->config->settings;
-	uint32_t most = (uint32_t)(settings->droplet_stale_threshold_ms / 1000);
-	struct endpoint *endpoint = &entry->endpoint;
-	struct route_handle handle;
-	bool is_new_route;
-
-	if (!registry_is_in_shard(settings, endpoint->isolation_segment)) {
-		loaded->foreign++;
-		return;
-	}
-	if (endpoint->stale_s == 0 || endpoint->stale_s > most)
-		endpoint->stale_s = most;
-	if (route_writer_add(s->writer, &entry->key, endpoint, tick, &handle, &is_new_route) > 0)
-		loaded->entries++;
-	else
-		loaded->refused++;
-}
-
-static void load_records(struct snapshot *s, struct str records, uint32_t tick,
-			 struct loaded *loaded)
-{
-	struct snapshot_entry *entry = mem_alloc(sizeof(*entry));
-
-	for (uint64_t i = 1; snapshot_next(&records, entry) == 0; i++) {
-		load_entry(s, entry, tick, loaded);
-		if (i % BEAT_ENTRIES == 0)
-			board_slot_beat(s->board, SLOT_REGISTRAR, clock_ms());
-	}
-	free(entry);
-}
-
 static void tell_loaded(const struct snapshot *s, const struct snapshot_file *file,
-			const struct loaded *loaded, uint64_t took_ms)
+			const struct snapshot_loaded *loaded, uint64_t took_ms)
 {
 	uint64_t now = wall_ms(), then = file->head.confirmed_wall_ms;
 	unsigned long long age_s = now > then ? (now - then) / 1000 : 0;
 
 	log_info("snapshot-loaded",
 		 "file=%s endpoints=%llu age_s=%llu took_ms=%llu other_segments=%llu",
-		 file->path, (unsigned long long)loaded->entries, age_s,
+		 file->path, (unsigned long long)loaded->counts.entries, age_s,
 		 (unsigned long long)took_ms, (unsigned long long)loaded->foreign);
 	if (age_s > s->config->settings.snapshot_max_age_ms / 1000)
 		log_error("snapshot-is-old", "file=%s age_s=%llu consequence=%s", file->path, age_s,
 			  "its routes are served until NATS confirms or denies them, but "
 			  "addresses may have changed hands since");
-	if (loaded->refused)
+	if (loaded->counts.full)
 		log_error("table-full", "endpoints=%llu error=%s",
-			  (unsigned long long)loaded->refused,
+			  (unsigned long long)loaded->counts.full,
 			  "the table is too small for what was saved");
+	if (loaded->counts.doubles)
+		log_error("snapshot-has-doubles", "file=%s endpoints=%llu", file->path,
+			  (unsigned long long)loaded->counts.doubles);
 }
 
 /* -EINVAL: the file is not good, other errors are the machine's; `reason` says which, and
  * nothing was taken from it. */
 static int load_file(struct snapshot *s, struct snapshot_file *file, uint32_t tick,
-		     struct loaded *loaded, struct reason *reason)
+		     struct snapshot_loaded *loaded, struct reason *reason)
 {
+	struct snapshot_source source = { .settings = &s->config->settings, .head = &file->head };
 	uint64_t began_ms = clock_ms();
-	struct str image;
-	int rc = snapshot_file_map(file, &image);
+	int rc = snapshot_file_map(file, &source.image);
 
 	if (rc < 0)
 		return reason_set(reason, rc, "%s", strerror(-rc));
-	rc = snapshot_check(image, &file->head, reason);
-	if (rc == 0) {
-		load_records(s, str_sub(image, sizeof(file->head), STR_REST), tick, loaded);
+	rc = snapshot_load_image(&source, s->writer, s->board, tick, loaded, reason);
+	if (rc == 0)
 		tell_loaded(s, file, loaded, clock_ms() - began_ms);
-	}
-	snapshot_file_unmap(image);
+	snapshot_file_unmap(source.image);
 	return rc;
 }
 
 uint64_t snapshot_load(struct snapshot *s, uint32_t tick)
 {
-	struct loaded loaded = { 0 };
+	struct snapshot_loaded loaded = { .foreign = 0 };
 	struct snapshot_file *file;
 	struct reason why;
 
@@ -179,7 +140,7 @@ uint64_t snapshot_load(struct snapshot *s, uint32_t tick)
 		log_error("snapshot-not-usable", "file=%s reason=%s", file->path, why.text);
 		break;
 	}
-	return loaded.entries;
+	return loaded.counts.entries;
 }
 
 /* --- writing --- */
@@ -187,14 +148,11 @@ uint64_t snapshot_load(struct snapshot *s, uint32_t tick)
 static enum entry_verdict save(void *context, const struct entry_view *view)
 {
 	struct snapshot *s = context;
-	char tags[ENDPOINT_TAGS_MAX];
-	struct endpoint endpoint;
 	uint32_t age = s->tick > view->last_seen ? s->tick - view->last_seen : 0;
+	size_t bytes = route_image_bytes(view->inst, view->packed_tags, view->key);
 
-	if (!inst_copy(view->inst, &endpoint) ||
-	    !tags_unpack(view->inst, view->packed_tags, tags, &endpoint.tags))
-		return ENTRY_KEEP;
-	snapshot_put(&s->slice, view->key, age / TICKS_PER_S, &endpoint);
+	route_image_write(view->inst, view->packed_tags, view->key, age / TICKS_PER_S,
+			  snapshot_append(&s->slice, bytes));
 	s->head.entries++;
 	return ENTRY_KEEP;
 }

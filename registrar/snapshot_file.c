@@ -172,7 +172,7 @@ int snapshot_file_map(const struct snapshot_file *file, struct str *image)
 		return -errno;
 	if (st.st_size == 0)
 		return 0;
-	bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, file->fd, 0);
+	bytes = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, file->fd, 0);
 	if (bytes == MAP_FAILED)
 		return -errno;
 	madvise(bytes, (size_t)st.st_size, MADV_SEQUENTIAL);

@@ -44,7 +44,8 @@ struct snapshot_file *snapshot_files_next(struct snapshot_files *files);
 void snapshot_file_refuse(struct snapshot_files *files, struct snapshot_file *file,
 			  const struct reason *why);
 
-/* All bytes of the file, read-only, until snapshot_file_unmap().  0 or -errno. */
+/* All bytes of the file until snapshot_file_unmap(); what is written to them does not get
+ * into the file.  0 or -errno. */
 int snapshot_file_map(const struct snapshot_file *file, struct str *image);
 void snapshot_file_unmap(struct str image);
 

@@ -1,20 +1,22 @@
 /*
  * registrar/snapshot_format.h - the last-known-good table as bytes: a head of fixed
- * size, then one record an entry of the table, each with its length first.  Numbers
- * are in the byte order of the machine; the file never leaves it.  Parses and formats
- * only: no files, no table.  snapshot.c is the only user.
+ * size, then one record an entry of the table (shm/route_image.h), those of a route one
+ * behind the other.  Numbers are in the byte order of the machine; the file never leaves
+ * it.  Parses and formats only: no files, no table.  The snapshot's files are the only
+ * users.
  *
  * An image is good as a whole or not at all: two checksums, the exact size, and
- * every record within its bounds.  Whatever is added to a record is a new version.
+ * every record within its bounds.  Whoever takes records before the last one was read
+ * must be able to give them back.  Whatever is changed in the head or in records is a
+ * new version.
  */
 #ifndef REGISTRAR_SNAPSHOT_FORMAT_H
 #define REGISTRAR_SNAPSHOT_FORMAT_H
 
 #include "base/reason.h"
-#include "shm/endpoint.h"
-#include "shm/route_key.h"
+#include "shm/route_image.h"
 
-#define SNAPSHOT_VERSION 1
+#define SNAPSHOT_VERSION 2
 #define SNAPSHOT_INSTANCE_MAX 64
 
 struct snapshot_head {
@@ -29,14 +31,7 @@ struct snapshot_head {
 	char instance[SNAPSHOT_INSTANCE_MAX + 8];
 };
 _Static_assert(sizeof(struct snapshot_head) == 136, "a change of the head is a new version");
-
-/* One entry of the table; texts point into the image, the key into `buffer`. */
-struct snapshot_entry {
-	struct route_key key;
-	uint32_t age_s;               /* since it was last seen, when it was saved */
-	struct endpoint endpoint;
-	char buffer[ROUTE_KEY_MAX];
-};
+_Static_assert(sizeof(struct snapshot_head) % ROUTE_IMAGE_UNIT == 0, "records are aligned");
 
 /* Records on their way to the file. */
 struct snapshot_buffer {
@@ -44,9 +39,8 @@ struct snapshot_buffer {
 	size_t used, room;
 };
 
-/* Appends a record. */
-void snapshot_put(struct snapshot_buffer *buffer, struct str key, uint32_t age_s,
-		  const struct endpoint *endpoint);
+/* Room for one more record of so many bytes, which count as used. */
+char *snapshot_append(struct snapshot_buffer *buffer, size_t bytes);
 void snapshot_buffer_fini(struct snapshot_buffer *buffer);
 
 /* Continues a CRC-32 that began with 0. */
@@ -60,11 +54,23 @@ void snapshot_seal(struct snapshot_head *head, const char *instance);
 int snapshot_read_head(struct str image, const char *instance, struct snapshot_head *out,
 		       struct reason *reason);
 
-/* Checks everything behind a head that was read well.  0, or -EINVAL with a reason. */
-int snapshot_check(struct str image, const struct snapshot_head *head, struct reason *reason);
+/* A walk over the records behind a head that was read well; the checksum is computed on
+ * the way, always before the records that it covers are handed out. */
+struct snapshot_reader {
+	const struct snapshot_head *head;     /* borrowed, like the image */
+	struct str records;           /* that are left */
+	struct str unsummed;          /* of them, not in the checksum yet */
+	uint32_t crc;
+	uint64_t entries;             /* handed out */
+};
 
-/* Takes the next record off `records`, which begin behind the head.  0; -ENODATA: that
- * was all; -EINVAL: it is none. */
-int snapshot_next(struct str *records, struct snapshot_entry *out);
+/* The image begins at a multiple of 8.  0, or -EINVAL with a reason. */
+int snapshot_reader_begin(struct snapshot_reader *reader, struct str image,
+			  const struct snapshot_head *head, struct reason *reason);
+
+/* 0 and the next entry; -ENODATA: that was the last, and all of it is good; -EINVAL with a
+ * reason: nothing of it is. */
+int snapshot_reader_next(struct snapshot_reader *reader, struct route_image *out,
+			 struct reason *reason);
 
 #endif

@@ -128,11 +128,21 @@ static unsigned count_segments(struct str path)
 }
 
 /* The record of a host may already be here, made for a path below it. */
-static struct route *host_record(struct route_writer *w, const struct route *from, uint64_t *at)
+int recovery_place(struct route_writer *w, const struct placing *where, ref_t block)
 {
-	struct str key = route_text(from);
+	struct route *to = shm_get(w->table, block, sizeof(*to)), *carrier = NULL;
+	struct str key = route_text(to);
+	uint64_t at;
 
-	return index_find(w, from->hash, &key, at);
+	if (!where->segments)
+		carrier = index_find(w, to->hash, &key, &at);
+	if (!carrier)
+		return route_place(w, where, block);
+	to->depths = carrier->depths;
+	index_replace(w, at, block);
+	route_id_release(w, carrier->id);
+	route_block_retire(w, carrier);
+	return 0;
 }
 
 /* Lets go of a copy that found no place. */
@@ -161,8 +171,7 @@ static void copy_route(struct copy *copy, const struct route *from)
 	unsigned live = route_live_entries(from);
 	struct str key = route_text(from);
 	struct placing where = { .host = str_sub(key, 0, from->host_len) };
-	struct route *to, *carrier;
-	uint64_t at;
+	struct route *to;
 	ref_t block;
 
 	if ((!live && !state_empty_since(from->state)) || !is_sound_route(w, from, &where.hash))
@@ -181,13 +190,7 @@ static void copy_route(struct copy *copy, const struct route *from)
 		pool_discard(w, to);
 		return;
 	}
-	carrier = where.segments ? NULL : host_record(w, from, &at);
-	if (carrier) {
-		to->depths = carrier->depths;
-		index_replace(w, at, block);
-		route_id_release(w, carrier->id);
-		route_block_retire(w, carrier);
-	} else if (route_place(w, &where, block)) {
+	if (recovery_place(w, &where, block)) {
 		copy->found->damaged++;
 		pool_discard(w, to);
 		return;
@@ -237,15 +240,18 @@ static void copy_routes(struct copy *copy, const uint64_t *index, unsigned bits)
 	free(refs);
 }
 
-/* Ids and rows that nothing in the new arena names are free again. */
-static void reclaim_numbers(struct copy *copy)
+/* Ids that nothing in the new arena names are free again. */
+static void reclaim_ids(struct copy *copy)
 {
-	struct route_writer *w = copy->writer;
-	uint64_t rows = w->head->rows_used < w->board->rows ? w->head->rows_used : w->board->rows;
-
 	for (uint32_t id = copy->max_id; id-- > 0;)
 		if (!copy->id_is_used[id])
-			route_id_release(w, id);
+			route_id_release(copy->writer, id);
+}
+
+void recovery_reclaim_rows(struct route_writer *w)
+{
+	uint64_t rows = w->head->rows_used < w->board->rows ? w->head->rows_used : w->board->rows;
+
 	w->row_queue.count = 0;
 	for (uint64_t row = 0; row < rows; row++)
 		if (row >= w->space.row_insts_room || !w->space.row_insts[row])
@@ -280,12 +286,41 @@ static void copy_all(struct route_writer *w, const uint64_t *index, unsigned bit
 	} else {
 		found->damaged = 1;   /* a root gone wrong: start over empty */
 	}
-	reclaim_numbers(&copy);
+	reclaim_ids(&copy);
+	recovery_reclaim_rows(w);
 	free(copy.id_is_used);
 }
 
+/* Counts from elsewhere only size things; a damaged one must not size too much. */
+static uint64_t at_most(uint64_t n, uint64_t most)
+{
+	return n < most ? n : most;
+}
+
+int recovery_begin(struct route_writer *w, uint64_t routes, uint64_t entries, struct space *old)
+{
+	uint64_t most = w->head->arena_bytes / sizeof(struct inst);
+	unsigned from = arena_of(w->table, (ref_t)(w->head->root >> 8));
+
+	*old = w->space;
+	word_publish(&w->head->spare, SPARE_FILLING);
+	space_init(w, &w->space, !from, at_most(entries, most));
+	if (index_rebuild(w, at_most(routes, most)))
+		return 0;
+	recovery_abandon(w, old);
+	return -ENOSPC;
+}
+
+void recovery_abandon(struct route_writer *w, const struct space *old)
+{
+	space_fini(&w->space);
+	w->space = *old;
+	arena_punch(w->table, !arena_of(w->table, (ref_t)(w->head->root >> 8)));
+	word_publish(&w->head->spare, SPARE_CLEAN);
+}
+
 /* From here on readers find the new arena; order: mutant 7 of the model. */
-static void flip(struct route_writer *w)
+void recovery_flip(struct route_writer *w, struct space *old)
 {
 	word_publish(&w->head->spare, SPARE_DRAINING);
 	w->space.is_published = true;
@@ -293,36 +328,23 @@ static void flip(struct route_writer *w)
 	epoch_forget(w->epoch);       /* what waited there goes with the old arena */
 	w->drain_tag = epoch_begin_grace(w->epoch);
 	w->is_draining = true;
-}
-
-/* Counts in the head only size things; a damaged one must not size too much. */
-static uint64_t at_most(uint64_t n, uint64_t most)
-{
-	return n < most ? n : most;
+	if (old->alloc)
+		space_fini(old);
 }
 
 int recovery_move(struct route_writer *w, struct route_recovery *found)
 {
-	uint64_t began_ms = clock_ms(), root = w->head->root;
-	uint64_t most = w->head->arena_bytes / sizeof(struct inst);
-	struct space old = w->space;
+	uint64_t began_ms = clock_ms();
 	const uint64_t *index;
-	unsigned bits, from = arena_of(w->table, (ref_t)(root >> 8));
+	struct space old;
+	unsigned bits;
 
 	*found = (struct route_recovery){ 0 };
-	index = index_at(w->table, root, &bits);
-	word_publish(&w->head->spare, SPARE_FILLING);
-	space_init(w, &w->space, !from, at_most(w->head->entries, most));
-	if (!index_rebuild(w, at_most(w->head->routes, most))) {
-		space_fini(&w->space);
-		w->space = old;
-		word_publish(&w->head->spare, SPARE_CLEAN);
+	index = index_at(w->table, w->head->root, &bits);
+	if (recovery_begin(w, w->head->routes, w->head->entries, &old))
 		return -ENOSPC;
-	}
 	copy_all(w, index, bits, found);
-	flip(w);
-	if (old.alloc)
-		space_fini(&old);
+	recovery_flip(w, &old);
 	found->took_ms = clock_ms() - began_ms;
 	return 0;
 }

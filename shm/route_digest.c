@@ -29,7 +29,7 @@ static size_t put(struct hashed *h, size_t at, struct str text)
 	return at + text.len;
 }
 
-static uint64_t hash_entry(const struct digest_entry *e, unsigned *bucket)
+uint64_t route_digest_hash(const struct digest_entry *e, unsigned *bucket)
 {
 	struct hashed h;
 	size_t len;
@@ -45,7 +45,7 @@ static uint64_t hash_entry(const struct digest_entry *e, unsigned *bucket)
 void route_digest_add(struct route_digest *digest, const struct digest_entry *entry)
 {
 	unsigned bucket;
-	uint64_t hash = hash_entry(entry, &bucket);
+	uint64_t hash = route_digest_hash(entry, &bucket);
 
 	digest->hashes[bucket] += hash;
 	digest->counts[bucket]++;
@@ -54,7 +54,7 @@ void route_digest_add(struct route_digest *digest, const struct digest_entry *en
 void route_digest_remove(struct route_digest *digest, const struct digest_entry *entry)
 {
 	unsigned bucket;
-	uint64_t hash = hash_entry(entry, &bucket);
+	uint64_t hash = route_digest_hash(entry, &bucket);
 
 	digest->hashes[bucket] -= hash;
 	digest->counts[bucket]--;

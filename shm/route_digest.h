@@ -27,6 +27,8 @@ struct digest_entry {
 };
 
 unsigned digest_bucket(struct str key);
+/* What an entry adds to its bucket. */
+uint64_t route_digest_hash(const struct digest_entry *entry, unsigned *bucket);
 void route_digest_add(struct route_digest *digest, const struct digest_entry *entry);
 void route_digest_remove(struct route_digest *digest, const struct digest_entry *entry);
 uint64_t route_digest_total(const struct route_digest *digest);

@@ -75,6 +75,31 @@ int route_key_parse(struct str uri, char *buffer, struct route_key *out, struct 
 	return 0;
 }
 
+/* Neither changed nor cut off by route_key_parse(). */
+static bool is_of_keys(unsigned char c)
+{
+	return c >= 0x20 && c != 0x7f && c != '?' && ascii_lower((char)c) == (char)c;
+}
+
+bool route_key_read(struct str text, struct route_key *out)
+{
+	size_t host_len = text.len;
+	unsigned segments = 0;
+
+	if (text.len > ROUTE_KEY_MAX)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		if (!is_of_keys((unsigned char)text.p[i]))
+			return false;
+		if (text.p[i] == '/' && segments++ == 0)
+			host_len = i;
+	}
+	*out = (struct route_key){
+		.text = text, .host_len = (uint16_t)host_len, .segments = (uint16_t)segments,
+	};
+	return host_len && host_len <= ROUTE_HOST_MAX;
+}
+
 /* What no registered key can match is left out: a query, and the segments of a
  * path that is longer than any key. */
 static struct str request_path(struct str path, size_t room)

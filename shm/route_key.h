@@ -26,6 +26,11 @@ struct route_key {
  * with a reason: empty, too long, control characters. */
 int route_key_parse(struct str uri, char *buffer, struct route_key *out, struct reason *reason);
 
+/* A key that route_key_parse() has made, from its text, which stays where it is.  (It need not be
+ * what a URI of that text gives: of "a../b//" one dot and one slash are left.)  False:
+ * no URI gives that. */
+bool route_key_read(struct str text, struct route_key *out);
+
 /* From a request: Host as received (port cut off; IPv6 literals keep their
  * brackets) and the path as sent, without its query.  False: cannot match. */
 bool route_key_from_request(struct str host, struct str path, char *buffer, struct route_key *out);

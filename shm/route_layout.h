@@ -138,7 +138,8 @@ enum inst_text {
 };
 
 /* An endpoint's attributes; never modified.  From `bytes` on it is the same for
- * equal attributes. */
+ * equal attributes, and in the last-known-good file: a change there is one of
+ * SNAPSHOT_VERSION too. */
 struct inst {
 	uint64_t fingerprint;
 	uint64_t serial;

@@ -164,15 +164,24 @@ static bool append_text(struct inst *inst, enum inst_text which, size_t *len, st
 	return true;
 }
 
+struct inst_hashes inst_hash(const struct route_writer *w, const struct inst *inst, struct str tags)
+{
+	uint64_t block = block_hash(&w->head->seed, &inst->bytes,
+				    inst->bytes - offsetof(struct inst, bytes));
+
+	return (struct inst_hashes){
+		.fingerprint = route_hash_join(&w->head->seed, text_hash(w, tags), block),
+		.address = address_of(w, inst),
+	};
+}
+
 static void draft_finish(struct route_writer *w)
 {
 	struct draft *draft = &w->draft;
-	struct inst *inst = &draft->inst;
-	uint64_t rest = block_hash(&w->head->seed, &inst->bytes,
-				   inst->bytes - offsetof(struct inst, bytes));
+	struct inst_hashes hashes = inst_hash(w, &draft->inst, draft->tags);
 
-	inst->fingerprint = route_hash_join(&w->head->seed, text_hash(w, draft->tags), rest);
-	draft->address = address_of(w, inst);
+	draft->inst.fingerprint = hashes.fingerprint;
+	draft->address = hashes.address;
 }
 
 bool draft_describe(struct route_writer *w, const struct endpoint *endpoint)
@@ -219,6 +228,20 @@ void draft_fetch(const struct route_writer *w)
 {
 	intern_fetch(&w->space.insts, w->draft.inst.fingerprint);
 	intern_fetch(&w->space.rows, w->draft.address);
+}
+
+void draft_take(struct route_writer *w, const struct inst *inst, struct str tags,
+		const struct inst_hashes *hashes)
+{
+	struct draft *draft = &w->draft;
+	size_t from = offsetof(struct inst, bytes);
+
+	memcpy(draft->bytes + from, (const char *)inst + from, inst->bytes - from);
+	draft->inst.fingerprint = hashes->fingerprint;
+	draft->address = hashes->address;
+	draft->tags = tags;
+	draft->serial = 0;
+	draft->row = NO_ROW;
 }
 
 /* Fingerprints only suggest; attributes decide. */

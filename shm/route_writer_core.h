@@ -106,6 +106,14 @@ epoch_free_fn block_free;
 bool draft_describe(struct route_writer *w, const struct endpoint *endpoint);
 /* Describes an existing block, keeping serial, row and its packed tags. */
 void draft_copy(struct route_writer *w, const struct inst *inst, struct str tags);
+/* What the writer's maps know a block by.  Reads nothing that ever changes: good in any thread. */
+struct inst_hashes {
+	uint64_t fingerprint, address;
+};
+struct inst_hashes inst_hash(const struct route_writer *w, const struct inst *inst, struct str tags);
+/* Describes a block from elsewhere, of which all from `bytes` on is right. */
+void draft_take(struct route_writer *w, const struct inst *inst, struct str tags,
+		const struct inst_hashes *hashes);
 /* Fetches the memory that inst_attach() will look at. */
 void draft_fetch(const struct route_writer *w);
 /* The block for w->draft, shared or new, with one more entry counted; REF_NONE: full. */
@@ -149,5 +157,17 @@ struct placing {
 	unsigned segments;
 };
 int route_place(struct route_writer *w, const struct placing *where, ref_t block);
+
+/* --- a table made aside (recovery.c): begin, place, then flip or abandon --- */
+
+/* w->space becomes an empty one in the spare arena, which no reader may be in; what it
+ * was goes to *old.  0, or -ENOSPC with all as it was. */
+int recovery_begin(struct route_writer *w, uint64_t routes, uint64_t entries, struct space *old);
+/* The same as route_place() for a key that is new, or has only the record of a host so far. */
+int recovery_place(struct route_writer *w, const struct placing *where, ref_t block);
+/* Rows that no block names any more are free again. */
+void recovery_reclaim_rows(struct route_writer *w);
+void recovery_flip(struct route_writer *w, struct space *old);
+void recovery_abandon(struct route_writer *w, const struct space *old);
 
 #endif

@@ -14,7 +14,7 @@
 _Static_assert(ENDPOINT_TAGS_MAX < IS_STORED, "the length leaves a bit");
 
 /* What Cloud Foundry puts into tags, in the order in which it does.  A change is a
- * change of TABLE_LAYOUT. */
+ * change of TABLE_LAYOUT and of SNAPSHOT_VERSION. */
 static const char usual[] =
 	"{\"app_id\":\"\",\"app_name\":\"\",\"component\":\"route-emitter\",\"instance_id\":\"0\","
 	"\"organization_id\":\"\",\"organization_name\":\"\",\"process_id\":\"\","

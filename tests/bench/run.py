@@ -28,7 +28,7 @@ COMPARISONS = {
     "posts": (["-c", "64", "-u", "/0", "-l", "0", "-b", "65536"], 8000, {"nginx": 0.9}),
 }
 OTHERS = ("syscalls", "tls", "log", "idle", "start", "reload", "table", "feed", "hosts", "updates",
-          "union", "quota")
+          "union", "quota", "saved")
 SETS, ROUNDS = 3, 4            # so many times all are started anew, for so many rounds each
 TABLE_RUNS = 3
 TRACED_REQUESTS = 20000
@@ -56,6 +56,7 @@ os.environ["WYE_BUILD"] = options.build
 import checks  # noqa: E402
 import feed  # noqa: E402
 import lifecycle  # noqa: E402
+import saved  # noqa: E402
 import tls  # noqa: E402
 import union  # noqa: E402
 import targets  # noqa: E402
@@ -186,7 +187,7 @@ def run(backend, report, aims):
     for name, scenario in (("tls", tls.tls), ("log", lifecycle.access_log), ("idle", lifecycle.idle),
                            ("start", lifecycle.start), ("reload", lifecycle.reloads), ("table", table),
                            ("feed", feed.feed), ("hosts", feed.hosts), ("updates", feed.updates),
-                           ("union", union.union), ("quota", union.quota)):
+                           ("union", union.union), ("quota", union.quota), ("saved", saved.saved)):
         if is_wanted(name):
             report[name] = scenario(backend, aims, options)
 

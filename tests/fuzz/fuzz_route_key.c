@@ -36,10 +36,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct str path = cut < 0 ? STR_NONE : str_sub(all, (size_t)cut + 1, STR_REST);
 	char *buffer = malloc(ROUTE_KEY_MAX);
 	struct reason reason;
-	struct route_key key;
+	struct route_key key, again;
 
-	if (route_key_parse(all, buffer, &key, &reason) == 0)
+	if (route_key_parse(all, buffer, &key, &reason) == 0) {
 		check_key(&key);
+		must(route_key_read(key.text, &again) && again.host_len == key.host_len &&
+		     again.segments == key.segments);
+	}
+	if (route_key_read(all, &again))
+		check_key(&again);
 	if (route_key_from_request(host, path, buffer, &key))
 		check_key(&key);
 	free(buffer);

@@ -127,6 +127,19 @@ def test_a_start_without_nats_serves_the_last_table_within_a_second(saved):
     assert saved.router.log_lines("healthy")[-1]["data"]["because"] == "registrations have converged"
 
 
+def test_a_route_that_ends_in_a_dot_or_a_slash_does_not_spoil_the_file(saved):
+    """Of what is registered one is stripped; what is left is no URI of the same route."""
+    odd = "odd.example../a//"
+    saved.router.bus.register(odd, saved.backend, app="app-guid")
+    wait_until(lambda: saved.router.table.has("odd.example./a/"), "it is in the table")
+    saved.wait_saved()
+    saved.router.bus.stop()
+    saved.reboot()
+    saved.wait_loaded()
+    assert_served(saved)
+    assert saved.router.table.has("odd.example./a/")
+
+
 def test_what_was_read_stays_while_nats_is_away_and_goes_when_nobody_repeats_it(make_router, make_backend):
     keeper = Keeper(make_router)
     router, live, dead = keeper.router, make_backend(name="live"), make_backend(name="dead")
@@ -228,10 +241,15 @@ REFUSED = {
     "more than it should be": (lambda c: c + b"more", "bytes of routes instead of"),
     "another file": (lambda c: bytearray(b"#!/bin/sh\n" * 100), "it is no table of routes"),
     "a changed head": (lambda c: c[:24] + b"\xff" + c[25:], "the checksum of its head is wrong"),
-    "another version": (lambda c: resealed(c, version=7), "it is of version 7, this program reads 1"),
+    "another version": (lambda c: resealed(c, version=7), "it is of version 7, this program reads 2"),
     "another byte order": (lambda c: resealed(c, byte_order=0x04030201), "machine of another byte order"),
     "another instance": (lambda c: resealed(c, instance=b"other"), 'it belongs to the instance "other"'),
-    "a count that is wrong": (lambda c: resealed(c, entries=99), "makes no sense"),
+    "the version before this one": (lambda c: resealed(c, version=1), "it is of version 1, this program reads 2"),
+    "one route less than it says": (lambda c: resealed(c, entries=HEAD.unpack(bytes(c[:HEAD.size]))[6] + 1),
+                                    "makes no sense"),
+    "one route more than it says": (lambda c: resealed(c, entries=HEAD.unpack(bytes(c[:HEAD.size]))[6] - 1),
+                                    "makes no sense"),
+    "a count that cannot be": (lambda c: resealed(c, entries=1 << 60), "bytes of routes make no"),
 }
 
 

@@ -2,14 +2,10 @@
  * tests/unit/registrar/test_snapshot_format.c - an image of the last-known-good table:
  * what goes in comes out, and every damaged byte is noticed.
  */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
+#include "tests/unit/fixture/shm_table.h"
 
-#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "registrar/snapshot_format.h"
@@ -35,10 +31,26 @@ static void describe_fully(struct endpoint *e)
 #undef X
 }
 
-static void add(struct image *image, const char *key, uint32_t age_s, const struct endpoint *e)
+static enum entry_verdict save(void *context, const struct entry_view *view)
 {
-	snapshot_put(&image->bytes, str_of(key), age_s, e);
+	struct image *image = context;
+	char *at = snapshot_append(&image->bytes, route_image_bytes(view->inst, view->packed_tags,
+								    view->key));
+
+	route_image_write(view->inst, view->packed_tags, view->key, 12, at);
 	image->head.entries++;
+	return ENTRY_KEEP;
+}
+
+/* Through a table: what is in a record is made there. */
+static void add(struct image *image, const char *uri, const struct endpoint *e)
+{
+	struct shm_table *t = shm_table_create(0);
+
+	assert_int_equal(shm_table_add(t, uri, e, NULL), WRITE_ADDED);
+	for (unsigned slice = 0; slice < ROUTE_WRITER_SLICES; slice++)
+		route_writer_sweep(t->writer, slice, t->tick, save, image);
+	shm_table_destroy(t);
 }
 
 static void seal(struct image *image)
@@ -60,8 +72,8 @@ static int setup(void **state)
 	describe_fully(&full);
 	image->bytes.used = image->bytes.room = sizeof(image->head);
 	image->bytes.bytes = mem_zalloc(sizeof(image->head));
-	add(image, "full.example/with/path", 12, &full);
-	add(image, "*.bare.example", 0, &bare);
+	add(image, "full.example/with/path", &full);
+	add(image, "*.bare.example", &bare);
 	seal(image);
 	*state = image;
 	return 0;
@@ -81,14 +93,26 @@ static struct str bytes_of(const struct image *image)
 	return (struct str){ image->bytes.bytes, image->bytes.used };
 }
 
-/* 0 if the image is good as a whole. */
+/* 0 if the image is good as a whole; in a buffer of exactly its size. */
 static int verify(struct str image, struct reason *reason)
 {
+	struct str copy = { memcpy(mem_alloc(image.len), image.p, image.len), image.len };
+	struct snapshot_reader reader;
 	struct snapshot_head head;
-	int rc = snapshot_read_head(image, INSTANCE, &head, reason);
+	struct route_image entry;
+	int rc = snapshot_read_head(copy, INSTANCE, &head, reason);
 
-	return rc ? rc : snapshot_check(image, &head, reason);
+	if (rc == 0)
+		rc = snapshot_reader_begin(&reader, copy, &head, reason);
+	if (rc == 0)
+		do
+			rc = snapshot_reader_next(&reader, &entry, reason);
+		while (rc == 0);
+	free((void *)(uintptr_t)copy.p);
+	return rc;
 }
+
+#define GOOD (-ENODATA)               /* nothing is left */
 
 static void assert_same(const struct endpoint *a, const struct endpoint *b)
 {
@@ -107,22 +131,42 @@ static void assert_same(const struct endpoint *a, const struct endpoint *b)
 static void what_was_saved_is_read_field_by_field(void **state)
 {
 	struct str records = str_sub(bytes_of(*state), sizeof(struct snapshot_head), STR_REST);
-	struct snapshot_entry *entry = mem_zalloc(sizeof(*entry));
-	struct endpoint full;
+	struct endpoint full, out;
+	char tags[ENDPOINT_TAGS_MAX];
+	struct route_image entry;
 	struct reason reason;
 
 	describe_fully(&full);
-	assert_int_equal(verify(bytes_of(*state), &reason), 0);
-	assert_int_equal(snapshot_next(&records, entry), 0);
-	assert_true(str_equal(entry->key.text, STR("full.example/with/path")));
-	assert_int_equal(entry->key.segments, 2);
-	assert_int_equal(entry->age_s, 12);
-	assert_same(&entry->endpoint, &full);
-	assert_int_equal(snapshot_next(&records, entry), 0);
-	assert_true(str_equal(entry->key.text, STR("*.bare.example")));
-	assert_int_equal(entry->endpoint.tags.len, 0);
-	assert_int_equal(snapshot_next(&records, entry), -ENODATA);
-	free(entry);
+	assert_int_equal(verify(bytes_of(*state), &reason), GOOD);
+	assert_int_equal(route_image_next(&records, &entry), 0);
+	assert_true(str_equal(entry.key.text, STR("full.example/with/path")));
+	assert_int_equal(entry.key.host_len, 12);
+	assert_int_equal(entry.key.segments, 2);
+	assert_int_equal(entry.age_s, 12);
+	assert_true(route_image_endpoint(&entry, &out, tags));
+	assert_same(&out, &full);
+	assert_true(str_equal(route_image_segment(&entry), full.isolation_segment));
+	assert_int_equal(route_image_next(&records, &entry), 0);
+	assert_true(str_equal(entry.key.text, STR("*.bare.example")));
+	assert_true(route_image_endpoint(&entry, &out, tags));
+	assert_int_equal(out.tags.len, 0);
+	assert_int_equal(route_image_next(&records, &entry), -ENODATA);
+}
+
+static void a_lifetime_is_limited_and_never_endless(void **state)
+{
+	struct str records = str_sub(bytes_of(*state), sizeof(struct snapshot_head), STR_REST);
+	char tags[ENDPOINT_TAGS_MAX];
+	struct route_image entry;
+	struct endpoint out;
+
+	assert_int_equal(route_image_next(&records, &entry), 0);
+	route_image_limit_stale(&entry, 100);
+	assert_true(route_image_endpoint(&entry, &out, tags));
+	assert_int_equal(out.stale_s, 77);
+	route_image_limit_stale(&entry, 50);
+	assert_true(route_image_endpoint(&entry, &out, tags));
+	assert_int_equal(out.stale_s, 50);
 }
 
 static void no_length_but_the_right_one_is_accepted(void **state)
@@ -132,7 +176,8 @@ static void no_length_but_the_right_one_is_accepted(void **state)
 
 	for (size_t len = 1; len < whole.len; len++)
 		assert_int_equal(verify(str_sub(whole, 0, len), &reason), -EINVAL);
-	assert_int_equal(verify(STR_NONE, &reason), -ENODATA);
+	assert_int_equal(snapshot_read_head(STR_NONE, INSTANCE, &(struct snapshot_head){ .sequence = 0 },
+					    &reason), -ENODATA);
 }
 
 static void every_changed_byte_is_noticed(void **state)
@@ -146,7 +191,7 @@ static void every_changed_byte_is_noticed(void **state)
 		assert_true(reason.text[0]);
 		image->bytes.bytes[i] ^= 0x40;
 	}
-	assert_int_equal(verify(bytes_of(image), &reason), 0);
+	assert_int_equal(verify(bytes_of(image), &reason), GOOD);
 }
 
 /* Checksums are no proof: a program may have computed them over nonsense. */
@@ -156,21 +201,23 @@ static void nonsense_with_right_checksums_is_noticed(void **state)
 	struct reason reason;
 	unsigned refused = 0;
 
-	for (size_t i = sizeof(image->head); i < sizeof(image->head) + 72; i++) {
+	for (size_t i = sizeof(image->head); i < sizeof(image->head) + 98; i++) {
 		image->bytes.bytes[i] ^= 0x80;
 		seal(image);
 		refused += verify(bytes_of(image), &reason) == -EINVAL;
 		image->bytes.bytes[i] ^= 0x80;
 	}
-	assert_true(refused >= 30);           /* lengths, flags and the like; not ages */
+	assert_true(refused >= 60);           /* lengths, flags and the like; not ages */
 }
 
 static void a_key_that_is_not_canonical_is_noticed(void **state)
 {
 	struct image *image = *state;
 	struct reason reason;
+	char *key = memmem(image->bytes.bytes, image->bytes.used, "full.example", 12);
 
-	image->bytes.bytes[sizeof(image->head) + 72] = 'F';
+	assert_non_null(key);
+	*key = 'F';
 	seal(image);
 	assert_int_equal(verify(bytes_of(image), &reason), -EINVAL);
 	assert_string_equal(reason.text, "route 1 of 2 makes no sense");
@@ -179,10 +226,11 @@ static void a_key_that_is_not_canonical_is_noticed(void **state)
 static void a_file_that_was_never_completed_is_empty(void **state)
 {
 	struct image *image = *state;
+	struct snapshot_head head;
 	struct reason reason;
 
 	memset(image->bytes.bytes, 0, sizeof(image->head));
-	assert_int_equal(verify(bytes_of(image), &reason), -ENODATA);
+	assert_int_equal(snapshot_read_head(bytes_of(image), INSTANCE, &head, &reason), -ENODATA);
 }
 
 int main(void)
@@ -190,6 +238,7 @@ int main(void)
 #define ON_AN_IMAGE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		ON_AN_IMAGE(what_was_saved_is_read_field_by_field),
+		ON_AN_IMAGE(a_lifetime_is_limited_and_never_endless),
 		ON_AN_IMAGE(no_length_but_the_right_one_is_accepted),
 		ON_AN_IMAGE(every_changed_byte_is_noticed),
 		ON_AN_IMAGE(nonsense_with_right_checksums_is_noticed),

@@ -165,11 +165,31 @@ static void hosts_of_only_dots_and_many_labels_fit(void **state)
 	assert_int_equal(route_hash_host(&seed, (struct str){ host, sizeof(host) }, suffix, start), 256);
 }
 
+static void keys_are_read_again_as_they_were_made(void **state)
+{
+	static const char *const uris[] = { "a.example", "*.A.example/b/c", "a../b//", "a//b/", "x." };
+	static const char *const others[] = { "", "/a", "A.example", "a/b?c", "a\tb", "a/\x7f" };
+	char buffer[ROUTE_KEY_MAX];
+	struct route_key made, again;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(uris) / sizeof(*uris); i++) {
+		assert_int_equal(route_key_parse(str_of(uris[i]), buffer, &made, NULL), 0);
+		assert_true(route_key_read(made.text, &again));
+		assert_true(str_equal(again.text, made.text));
+		assert_int_equal(again.host_len, made.host_len);
+		assert_int_equal(again.segments, made.segments);
+	}
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		assert_false(route_key_read(str_of(others[i]), &again));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(registered_uris_become_keys),
 		cmocka_unit_test(uris_that_cannot_be_keys_are_refused),
+		cmocka_unit_test(keys_are_read_again_as_they_were_made),
 		cmocka_unit_test(requests_become_keys),
 		cmocka_unit_test(a_path_longer_than_any_key_is_cut_at_a_segment),
 		cmocka_unit_test(hashes_of_suffixes_are_hashes_of_whole_hosts),
