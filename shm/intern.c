@@ -59,11 +59,6 @@ struct intern_item *intern_find(const struct intern *map, uint64_t key,
 	return scan(map, key, at & (map->room - 1));
 }
 
-void intern_fetch(const struct intern *map, uint64_t key)
-{
-	__builtin_prefetch(&map->items[home_of(map, key)], 1);
-}
-
 struct intern_item *intern_find_value(const struct intern *map, uint64_t key, uint32_t value)
 {
 	struct intern_item *item = intern_find(map, key, NULL);

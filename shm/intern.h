@@ -32,9 +32,6 @@ void intern_fetch(const struct intern *map, uint64_t key);
 struct intern_item *intern_find(const struct intern *map, uint64_t key,
 				const struct intern_item *after);
 
-/* Asks for the memory where an item of that key is, or will be. */
-void intern_fetch(const struct intern *map, uint64_t key);
-
 /* The item of that key and value, or NULL. */
 struct intern_item *intern_find_value(const struct intern *map, uint64_t key, uint32_t value);
 
