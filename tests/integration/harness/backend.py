@@ -7,7 +7,7 @@ import sys
 import threading
 
 from .client import parse_fields
-from .waiting import end_process, free_port, is_listening, spawn, wait_until
+from .waiting import end_listening, end_process, free_port, is_listening, spawn, wait_until
 
 
 class Request:
@@ -40,7 +40,7 @@ class Exchange:
 
     def __init__(self, backend, sock, number):
         self.backend, self.socket, self.number = backend, sock, number
-        self.pending, self.is_open = b"", True
+        self.pending, self.is_open, self.thread = b"", True, None
 
     def _fill(self):
         data = self.socket.recv(65536)
@@ -104,13 +104,15 @@ class Exchange:
             self.close()
 
     def close(self):
+        """Any thread; the descriptor itself is given up by the one that reads from it."""
         if self.is_open:
             self.is_open = False
             try:
                 self.socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-            self.socket.close()
+            if threading.current_thread() is self.thread:
+                self.socket.close()
 
     def reset(self):
         """Closes with RST."""
@@ -187,7 +189,8 @@ class Backend:
         self.listener = socket.create_server((self.host, port or free_port()), backlog=512)
         self.port = self.listener.getsockname()[1]
         self.name = name or f"backend-{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self._accept, daemon=True)
+        self.accepting.start()
 
     @property
     def address(self):
@@ -206,7 +209,8 @@ class Backend:
                 return
             exchange = Exchange(self, sock, len(self.exchanges))
             self.exchanges.append(exchange)
-            threading.Thread(target=self._serve, args=(exchange,), daemon=True).start()
+            exchange.thread = threading.Thread(target=self._serve, args=(exchange,), daemon=True)
+            exchange.thread.start()
 
     def _serve(self, exchange):
         try:
@@ -227,14 +231,11 @@ class Backend:
         except Exception as fault:
             self.faults.append(fault)
         exchange.close()
+        exchange.socket.close()
 
     def refuse(self):
         """Stops listening: connections are refused from now on; open ones stay."""
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)      # a close alone leaves accept() waiting in the kernel
-        except OSError:
-            pass
-        self.listener.close()
+        end_listening(self.listener, self.accepting)
 
     def close(self):
         self.is_closing.set()

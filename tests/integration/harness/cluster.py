@@ -4,7 +4,7 @@ import socket
 import threading
 
 from .bus import Bus
-from .waiting import free_port, wait_until
+from .waiting import end_listening, free_port, wait_until
 
 
 class Relay:
@@ -15,7 +15,8 @@ class Relay:
         self.target, self.drop_forward, self.drop_backward = port, False, False
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port, self.pairs = self.listener.getsockname()[1], []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self._accept, daemon=True)
+        self.accepting.start()
 
     def _accept(self):
         while True:
@@ -53,7 +54,7 @@ class Relay:
                     pass
 
     def close(self):
-        self.listener.close()
+        end_listening(self.listener, self.accepting)
         self.heal()
 
 

@@ -3,7 +3,7 @@ import json
 import socket
 import threading
 
-from .waiting import wait_until
+from .waiting import end_listening, wait_until
 
 INFO = {"server_id": "fake", "version": "2.9.10", "proto": 1, "max_payload": 1048576, "headers": True}
 
@@ -64,7 +64,8 @@ class FakeNats:
         self.is_silent = self.is_deaf = False
         self.greet = greet or (lambda connection, number: connection.send(self.info()))
         self.on_connect = on_connect or (lambda connection: None)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self._accept, daemon=True)
+        self.accepting.start()
 
     @property
     def url(self):
@@ -95,6 +96,6 @@ class FakeNats:
         return self.connections[-1]
 
     def close(self):
-        self.listener.close()
+        end_listening(self.listener, self.accepting)
         for connection in self.connections:
             connection.close()

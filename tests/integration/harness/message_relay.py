@@ -5,6 +5,8 @@ import socket
 import threading
 import time
 
+from .waiting import end_listening
+
 
 class MessageRelay:
     """`judge(subject, payload)` says of each message to the router how many seconds it is late (0: not at all), or
@@ -15,7 +17,8 @@ class MessageRelay:
         self.passed = self.lost = self.late = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port, self.sockets = self.listener.getsockname()[1], []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self._accept, daemon=True)
+        self.accepting.start()
 
     @property
     def url(self):
@@ -79,7 +82,7 @@ class MessageRelay:
             late.send(message)
 
     def close(self):
-        self.listener.close()
+        end_listening(self.listener, self.accepting)
         self._end(*self.sockets)
 
 

@@ -72,6 +72,17 @@ def free_port():
     raise AssertionError("no free port found")
 
 
+def end_listening(listener, accepting):
+    """Stops a listener whose thread accepts.  Closed under that thread's hands, its number could already be another
+    listener's when the thread comes to its next accept(), which then takes a stranger's connection."""
+    try:
+        listener.shutdown(socket.SHUT_RDWR)               # wakes the thread, which a close alone does not
+    except OSError:
+        pass
+    accepting.join()
+    listener.close()
+
+
 def is_listening(port, address="127.0.0.1"):
     with socket.socket() as probe:
         probe.settimeout(1)
