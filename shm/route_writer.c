@@ -660,30 +660,6 @@ static void sweep_pool(struct route_writer *w, struct sweep *sweep, struct route
 	}
 }
 
-/* Memory that a sweep is about to look at: a route's, and nearer by its first endpoint's.
- * gcc takes a function that only prefetches for one without effect, unless it is inlined. */
-#define AHEAD 24u
-
-static inline __attribute__((always_inline)) void fetch_ahead(const struct route_writer *w, uint64_t at, uint64_t mask)
-{
-	ref_t far = index_ref(w->space.index[(at + AHEAD) & mask]);
-	ref_t near = index_ref(w->space.index[(at + AHEAD / 2) & mask]);
-	const struct route *route;
-	const char *inst;
-
-	if (far > REF_TOMBSTONE)
-		__builtin_prefetch(shm_get(w->table, far, sizeof(struct route)));
-	if (near <= REF_TOMBSTONE)
-		return;
-	route = shm_get(w->table, near, sizeof(*route));
-	inst = route->capacity ? shm_get(w->table, entry_ref(route->entries[0]), 128) : NULL;
-	if (!inst)
-		return;
-	__builtin_prefetch(inst);
-	__builtin_prefetch(inst + 64);
-	__builtin_prefetch(inst + 128);
-}
-
 /* A slice is a range of tags; its words begin at the home of the first and end at
  * the first gap after the home of the last. */
 unsigned route_writer_sweep_part(struct route_writer *w, unsigned part, unsigned part_bits,
@@ -704,7 +680,7 @@ unsigned route_writer_sweep_part(struct route_writer *w, unsigned part, unsigned
 
 		if (word == 0 && at >= stop)
 			break;
-		fetch_ahead(w, at, mask);
+		index_fetch_ahead(w, at, mask);
 		if (index_ref(word) > REF_TOMBSTONE && index_tag(word) >> shift == part)
 			sweep_pool(w, &sweep, shm_get(w->table, index_ref(word), sizeof(struct route)),
 				   at & mask);
