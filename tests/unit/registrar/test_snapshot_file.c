@@ -206,6 +206,23 @@ static void a_file_that_is_no_table_is_kept_aside_and_a_new_one_begun(void **sta
 	assert_newest(p, 1);
 }
 
+/* The directory was readable at the start only, or the disk is dying. */
+static void a_file_that_cannot_be_moved_aside_is_not_written_but_the_other_is(void **state)
+{
+	struct place *p = *state;
+
+	assert_int_equal(save(&p->files.of[0], 5), 0);
+	damage(&p->files.of[0]);
+	disk_refuse("renameat", 1, EIO);
+	reopen_files(p);
+	disk_heal();
+	assert_int_equal(p->files.of[0].fd, -1);
+	assert_ptr_equal(snapshot_files_next(&p->files), &p->files.of[1]);
+	assert_int_equal(save(&p->files.of[1], 6), 0);
+	reopen_files(p);
+	assert_newest(p, 6);
+}
+
 static void a_directory_that_cannot_be_used_is_named_and_nothing_stays_open(void **state)
 {
 	static const struct { const char *name; mode_t mode; int error; } cases[] = {
@@ -256,6 +273,7 @@ int main(void)
 		IN_A_PLACE(a_device_that_takes_no_byte_is_an_error_and_no_endless_loop),
 		IN_A_PLACE(a_fault_of_the_machine_moves_no_file_aside),
 		IN_A_PLACE(a_file_that_is_no_table_is_kept_aside_and_a_new_one_begun),
+		IN_A_PLACE(a_file_that_cannot_be_moved_aside_is_not_written_but_the_other_is),
 		IN_A_PLACE(a_directory_that_cannot_be_used_is_named_and_nothing_stays_open),
 		IN_A_PLACE(what_cannot_be_mapped_is_an_error_and_an_empty_file_is_none),
 	};
