@@ -244,6 +244,29 @@ static void the_older_file_is_read_if_the_newer_was_cut(void **state)
 	assert_int_equal(log_times(said, "\"message\":\"snapshot-loaded\""), 1);
 }
 
+/* Every other change would be lost at a power cut, and nobody would know. */
+static void that_no_file_is_left_to_be_written_is_said_and_counted(void **state)
+{
+	struct keeper *k = *state;
+	const char *said;
+
+	close_snapshot(k);
+	log_catch_begin();
+	disk_refuse("openat", 2, EACCES);
+	open_snapshot(k);
+	disk_heal();
+	pass_one_write(k);
+	assert_int_equal(written(k), 1);
+	register_routes(k, 5000, 1);
+	for (unsigned i = 0; i < 3; i++)
+		pass_one_write(k);
+	said = log_catch_end();
+	assert_int_equal(written(k), 1);
+	assert_int_equal(failures(k), 3);
+	assert_int_equal(log_times(said, "\"message\":\"snapshot-not-usable\""), 1);
+	assert_int_equal(log_times(said, "\"message\":\"snapshot-not-written\""), 1);
+}
+
 #define KEPT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -255,6 +278,7 @@ int main(void)
 		KEPT(an_orderly_exit_ends_also_if_the_disk_refuses),
 		KEPT(an_orderly_exit_writes_what_has_changed_since),
 		KEPT(the_older_file_is_read_if_the_newer_was_cut),
+		KEPT(that_no_file_is_left_to_be_written_is_said_and_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
