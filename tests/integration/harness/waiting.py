@@ -1,11 +1,13 @@
 """Conditions with deadlines, free ports, and child processes that end with the test."""
 import ctypes
+import fcntl
 import os
 import pathlib
 import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -28,32 +30,44 @@ def wait_until(condition, what, timeout_s=None, interval_s=0.02):
         time.sleep(interval_s)
 
 
-_handed_out = set()
-
-
 PORTS = range(10000, 32000)            # below those that the kernel hands to clients
-SHARES = 8
 
 
-def own_ports():
-    """Test processes that run at once draw from shares of their own."""
-    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % SHARES
-    share = len(PORTS) // SHARES
-    alone = "PYTEST_XDIST_WORKER" not in os.environ
-    return PORTS if alone else PORTS[number * share:(number + 1) * share]
+class _Claims:
+    """Ports that some test process of this machine was given: byte N of a file is locked for port N, until the
+    process ends."""
+
+    def __init__(self):
+        path = f"{tempfile.gettempdir()}/wye-test-ports-{os.getuid()}"
+        self.file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self.mine = set()
+
+    def take(self, port):
+        if port in self.mine:
+            return False
+        try:
+            fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            return False
+        self.mine.add(port)
+        return True
+
+
+_claims = None
 
 
 def free_port():
-    """A port that nobody listens on or was given before."""
-    for _ in range(200):
-        port = random.SystemRandom().choice(own_ports())
+    """A port that nobody listens on, and that neither this nor another running test was given before."""
+    global _claims
+    _claims = _claims or _Claims()
+    for _ in range(1000):
+        port = random.SystemRandom().choice(PORTS)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        if port not in _handed_out:
-            _handed_out.add(port)
+        if _claims.take(port):
             return port
     raise AssertionError("no free port found")
 
