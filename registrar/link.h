@@ -19,10 +19,12 @@ struct link;
 struct link *link_open(const struct nats_settings *settings, struct names *names, unsigned server,
 		       unsigned source, const char *probe_subject, struct inbox *inbox);
 
-/* link_stop() asks, link_close() waits and frees; false: the resolver still holds a
- * thread, nothing was freed, and the process should end soon. */
+/* link_stop() asks, link_close() waits; false: the resolver still holds a thread, and the
+ * process should end soon.  link_destroy() after that, when neither a batch of it is left
+ * nor the library can call back. */
 void link_stop(struct link *link);
 bool link_close(struct link *link);
+void link_destroy(struct link *link);
 
 struct link_state {
 	bool is_connected;            /* and its subscriptions are confirmed */
