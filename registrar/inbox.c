@@ -8,6 +8,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* The thread sanitizer does not see the order that liburcu keeps, which is in assembler. */
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#else
+#define __tsan_release(address) ((void)(address))
+#define __tsan_acquire(address) ((void)(address))
+#endif
+
 int inbox_init(struct inbox *inbox)
 {
 	cds_wfcq_init(&inbox->urgent.head, &inbox->urgent.tail);
@@ -42,6 +50,7 @@ void inbox_ring(struct inbox *inbox)
 void inbox_put(struct inbox *inbox, struct inbox_queue *queue, struct batch *batch)
 {
 	cds_wfcq_node_init(&batch->node);
+	__tsan_release(batch);
 	if (!cds_wfcq_enqueue(&queue->head, &queue->tail, &batch->node))
 		inbox_ring(inbox);
 }
@@ -50,7 +59,10 @@ struct batch *inbox_take(struct inbox_queue *queue)
 {
 	struct cds_wfcq_node *node = __cds_wfcq_dequeue_blocking(&queue->head, &queue->tail);
 
-	return node ? caa_container_of(node, struct batch, node) : NULL;
+	struct batch *batch = node ? caa_container_of(node, struct batch, node) : NULL;
+
+	__tsan_acquire(batch);
+	return batch;
 }
 
 void batch_free(struct batch *batch)

@@ -351,6 +351,46 @@ static void publishing_goes_through_one_or_all_that_are_connected(void **state)
 	assert_string_equal(subject, "_r.digest");
 }
 
+struct trouble {
+	struct bed *bed;
+	bool is_over;
+};
+
+static void *hang_up_again_and_again(void *context)
+{
+	struct trouble *t = context;
+
+	while (!__atomic_load_n(&t->is_over, __ATOMIC_RELAXED))
+		for (unsigned i = 0; i < PEERS; i++) {
+			peer_hang_up(t->bed->peers[i]);
+			usleep(20000);
+		}
+	return NULL;
+}
+
+/* No thread touches what another one is about to close. */
+static void the_loop_goes_on_while_connections_come_and_go(void **state)
+{
+	struct bed *b = *state;
+	struct trouble trouble = { .bed = b };
+	pthread_t thread;
+
+	open_bus(b, UINT64_MAX / 2);
+	pthread_create(&thread, NULL, hang_up_again_and_again, &trouble);
+	for (unsigned i = 0; state_of(b, 0).connects < 4 || state_of(b, 1).connects < 4; i++) {
+		bus_publish(b->bus, BUS_ALL, "router.start", STR("{}"));
+		bus_set_feed(b->bus, i % PEERS, i / PEERS % 2);
+		peer_send(b->peers[i % PEERS], "router.register", STR("{}"));
+		while (bus_next_urgent(b->bus))
+			;
+		take_all(b);
+		assert_true(i < 5 * WAIT_MS);
+		usleep(200);
+	}
+	__atomic_store_n(&trouble.is_over, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+}
+
 static void registrations_come_only_while_they_are_wanted(void **state)
 {
 	struct bed *b = *state;
@@ -384,6 +424,7 @@ int main(void)
 		IN_BED(a_stop_waits_for_what_the_library_has_yet_to_say),
 		IN_BED(a_server_that_says_it_will_go_is_lame_until_it_is_connected_again),
 		IN_BED(publishing_goes_through_one_or_all_that_are_connected),
+		IN_BED(the_loop_goes_on_while_connections_come_and_go),
 		IN_BED(registrations_come_only_while_they_are_wanted),
 	};
 
