@@ -263,6 +263,19 @@ static void publish_start(struct feed *f)
 		log_at(LOG_LEVEL_ERROR, "subscriber", "failed-to-send-start-message", LOG_NO_DATA);
 }
 
+/* Each probe may be refused anew: once a connection is enough. */
+static void note_refused(struct feed *f, unsigned i, const struct bus_source *state)
+{
+	struct feed_source *source = &f->of[i];
+
+	if (!state->is_connected || state->refused == source->refused)
+		return;
+	source->refused = state->refused;
+	if (source->refused_connect != state->connects)
+		feed_log_refused(f, i);
+	source->refused_connect = state->connects;
+}
+
 /* The first tick sees the first connection at once, not the matrix. */
 void feed_tick(struct feed *f, uint64_t now_ms, uint32_t tick)
 {
@@ -274,9 +287,7 @@ void feed_tick(struct feed *f, uint64_t now_ms, uint32_t tick)
 	for (unsigned i = 0; i < f->sources.count; i++) {
 		bus_source(f->bus, i, &state[i]);
 		note_connection(f, i, &state[i], tick);
-		if (state[i].refused != f->of[i].refused)
-			feed_log_refused(f, i);
-		f->of[i].refused = state[i].refused;
+		note_refused(f, i, &state[i]);
 		lost += state[i].dropped - f->of[i].dropped;
 		f->of[i].dropped = state[i].dropped;
 	}

@@ -35,6 +35,7 @@ struct feed {
 	uint64_t now_ms;              /* of this turn */
 	struct feed_source {
 		uint64_t connects, refused, dropped, messages, lag_ms;
+		uint64_t refused_connect;     /* the connection that was told of last */
 		enum probe_verdict shown[SOURCES_MAX];        /* what the log was told */
 		uint64_t lost_ms[SOURCES_MAX];
 	} of[SOURCES_MAX];

@@ -269,6 +269,33 @@ def test_a_server_that_permits_no_probe_is_no_island(listen, closing):
     assert router.table.facts()["nats_islands"] == 1
 
 
+PERMISSIONS = """
+no_auth_user: anybody
+authorization { users = [
+  { user: anybody, password: unused }
+  { user: wye, password: secret, permissions: { %s: { deny: ["_r.probe.>"] } } }
+] }
+"""
+
+
+@pytest.mark.parametrize("what", ["publish", "subscribe"])
+def test_what_a_server_does_not_permit_is_said_once_and_the_rest_works(listen, closing, tmp_path, what):
+    settings = tmp_path / "nats.conf"
+    settings.write_text(PERMISSIONS % what)
+    bus, strict = Bus(), Bus(options=["-c", str(settings)])
+    closing += [bus, strict]
+    router = listen([bus.url, strict.url.replace("//", "//wye:secret@")])
+    wait_states(router, "UP", "UP")
+    for number in range(10):
+        strict.publish("router.register", endpoint(f"strict-{number}.example"))
+        wait_route(router, f"strict-{number}.example")
+        time.sleep(0.3)                                 # more than one probe
+    said = router.log_lines("nats-not-permitted")
+    assert len(said) == 1, said
+    assert said[0]["data"]["server"] == names(strict)[0] and "secret" not in router.log_text()
+    assert states(router) == ["UP", "UP"]
+
+
 def test_a_server_that_hangs_while_connecting_holds_up_nobody(listen, closing):
     bus, fake = Bus(), FakeNats(greet=lambda connection, number: None)
     closing += [bus, fake]
