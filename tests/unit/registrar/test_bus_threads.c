@@ -1,7 +1,7 @@
 /*
- * tests/unit/registrar/test_bus.c - what comes over NATS connections reaches the loop in
- * order, counted and once, from threads that are really there.  Also built with the thread
- * sanitizer.
+ * tests/unit/registrar/test_bus_threads.c - what comes over NATS connections reaches the
+ * loop in order, counted and once, from threads that are really there.  Also built with
+ * the thread sanitizer.
  */
 #include <poll.h>
 #include <pthread.h>
