@@ -20,7 +20,8 @@ PREFIX  ?= /usr
 DESTDIR ?=
 
 comma := ,
-# SANITIZE=address,undefined and SANITIZE=thread build into folders of their own.
+# SANITIZE=address,undefined and SANITIZE=thread build into folders of their own;
+# `make test` builds the tests of threads with the latter as well.
 SANITIZE ?=
 BUILD := build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 
@@ -221,16 +222,28 @@ $(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/obj/tests/fuzz/fuzz_%.o $(patsubst %.c,$(FUZ
 
 FUZZ_SECONDS ?= 20
 
-.PHONY: test-programs test check run fuzz-smoke torture bench lint layers install clean help model
+# Tests that run threads against one another, and so mean something to that sanitizer.
+THREAD_TESTS := registrar/test_bus_threads registrar/test_snapshot shm/test_threads
+THREAD_BIN   := $(THREAD_TESTS:%=$(BUILD)/unit/%)
+define build_thread_tests
++@$(if $(SANITIZE),,$(MAKE) --no-print-directory -j$$(nproc) SANITIZE=thread thread-programs)
+endef
+RUN_TESTS = $(if $(SANITIZE),,THREAD_TESTS="$(THREAD_TESTS:%=build-thread/unit/%)") \
+            $(PYTHON) tests/run.py --build $(BUILD)
+
+.PHONY: test-programs thread-programs test check run fuzz-smoke torture bench lint layers install clean help model
 test-programs: all $(UNIT_BIN) $(TOOL_BIN) $(FUZZ_REPLAY)
+thread-programs: $(THREAD_BIN)
 
 test: deps-test
 	+@$(MAKE) --no-print-directory -j$$(nproc) test-programs
-	@$(PYTHON) tests/run.py --build $(BUILD) $(TESTS)
+	$(build_thread_tests)
+	@$(RUN_TESTS) $(TESTS)
 
-# The tests without looking for packages; TESTS="unit fuzz integration" selects kinds.
+# The tests without looking for packages; TESTS="unit threads fuzz integration" selects kinds.
 check: test-programs
-	@$(PYTHON) tests/run.py --build $(BUILD) $(TESTS)
+	$(build_thread_tests)
+	@$(RUN_TESTS) $(TESTS)
 
 run: deps
 	+@$(MAKE) --no-print-directory -j$$(nproc) all

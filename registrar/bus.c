@@ -96,10 +96,12 @@ void bus_close(struct bus *bus)
 		is_quiet = link_close(bus->links[i]) && is_quiet;
 	if (!is_quiet)
 		return;               /* a thread still uses all of this */
-	nats_CloseAndWait(1000);      /* no callback runs after this */
 	drop(bus->urgent);
 	drop(bus->feed);
-	inbox_fini(&bus->inbox);
+	inbox_fini(&bus->inbox);      /* messages are freed with the library's help */
+	nats_CloseAndWait(1000);      /* no callback runs after this */
+	for (unsigned i = 0; i < bus->count; i++)
+		link_destroy(bus->links[i]);
 	names_destroy(bus->names);
 	free(bus);
 }

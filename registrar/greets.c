@@ -10,19 +10,30 @@ void greets_init(struct greets *greets, const char *answer)
 	};
 }
 
+/* That of the same request, or else the one that was answered before all others. */
+static struct answered_greet *place_of(struct greets *greets, uint64_t hash)
+{
+	struct answered_greet *set = &greets->of[hash % GREETS_SETS * GREETS_WAYS], *oldest = set;
+
+	for (unsigned i = 0; i < GREETS_WAYS; i++) {
+		if (set[i].hash == hash)
+			return &set[i];
+		oldest = set[i].at_ms < oldest->at_ms ? &set[i] : oldest;
+	}
+	return oldest;
+}
+
 static bool note(struct greets *greets, uint64_t hash, unsigned source, uint64_t now_ms)
 {
+	struct answered_greet *place = place_of(greets, hash);
 	uint32_t bit = UINT32_C(1) << source;
-	unsigned i = hash % GREETS_REMEMBERED;
 
-	if (greets->of[i].hash == hash && now_ms - greets->of[i].at_ms < GREETS_WINDOW_MS &&
-	    !(greets->of[i].sources & bit)) {
-		greets->of[i].sources |= bit;
+	if (place->hash == hash && now_ms - place->at_ms < GREETS_WINDOW_MS &&
+	    !(place->sources & bit)) {
+		place->sources |= bit;
 		return false;
 	}
-	greets->of[i].hash = hash;
-	greets->of[i].at_ms = now_ms;
-	greets->of[i].sources = bit;
+	*place = (struct answered_greet){ hash, now_ms, bit };
 	return true;
 }
 

@@ -12,18 +12,19 @@
 
 #include "base/hash.h"
 
-#define GREETS_REMEMBERED 1024
-#define GREETS_WINDOW_MS  5000
+#define GREETS_SETS      256           /* as many emitters as ask at once, several times over */
+#define GREETS_WAYS      8
+#define GREETS_WINDOW_MS 5000
 
 struct greets {
 	const char *answer;           /* borrowed */
 	atomic_uint_least64_t answered;
 	struct hash_key key;          /* clients choose reply subjects */
 	pthread_mutex_t lock;         /* guards what follows */
-	struct {
+	struct answered_greet {
 		uint64_t hash, at_ms;
 		uint32_t sources;     /* bits: who brought it */
-	} of[GREETS_REMEMBERED];
+	} of[GREETS_SETS * GREETS_WAYS];
 };
 
 void greets_init(struct greets *greets, const char *answer);

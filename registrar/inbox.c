@@ -9,6 +9,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* The thread sanitizer does not see the order that liburcu keeps, which is in assembler. */
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#else
+#define __tsan_release(address) ((void)(address))
+#define __tsan_acquire(address) ((void)(address))
+#endif
+
 int inbox_init(struct inbox *inbox)
 {
 	hash_text_key_random(&inbox->key);
@@ -44,6 +52,7 @@ void inbox_ring(struct inbox *inbox)
 void inbox_put(struct inbox *inbox, struct inbox_queue *queue, struct batch *batch)
 {
 	cds_wfcq_node_init(&batch->queued);
+	__tsan_release(batch);
 	if (!cds_wfcq_enqueue(&queue->head, &queue->tail, &batch->queued))
 		inbox_ring(inbox);
 }
@@ -52,7 +61,10 @@ struct batch *inbox_take(struct inbox_queue *queue)
 {
 	struct cds_wfcq_node *node = __cds_wfcq_dequeue_blocking(&queue->head, &queue->tail);
 
-	return node ? caa_container_of(node, struct batch, queued) : NULL;
+	struct batch *batch = node ? caa_container_of(node, struct batch, queued) : NULL;
+
+	__tsan_acquire(batch);
+	return batch;
 }
 
 void batch_return(struct batch *batch)
@@ -61,6 +73,7 @@ void batch_return(struct batch *batch)
 
 	atomic_fetch_sub_explicit(&home->pending_bytes, batch->bytes, memory_order_relaxed);
 	cds_wfs_node_init(&batch->returned);
+	__tsan_release(batch);
 	cds_wfs_push(&home->returned, &batch->returned);
 }
 
@@ -76,8 +89,11 @@ void batch_home_clear(struct batch_home *home)
 	struct cds_wfs_node *node = all ? cds_wfs_first(all) : NULL, *next;
 
 	for (; node; node = next) {
+		struct batch *batch = caa_container_of(node, struct batch, returned);
+
 		next = cds_wfs_next_blocking(node);
-		batch_free(caa_container_of(node, struct batch, returned));
+		__tsan_acquire(batch);
+		batch_free(batch);
 	}
 }
 

@@ -258,10 +258,15 @@ bool link_close(struct link *l)
 	if (pthread_timedjoin_np(l->keeper, NULL, &until) != 0)
 		return false;
 	destroy_parked(l, UINT64_MAX);
+	batch_home_clear(&l->shared.batches);
+	return true;
+}
+
+void link_destroy(struct link *l)
+{
 	close(l->shared.keeper_event);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
-	return true;
 }
 
 void link_state(const struct link *l, struct link_state *out)

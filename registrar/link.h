@@ -27,10 +27,12 @@ struct link_common {
  * borrowed until link_close(). */
 struct link *link_open(const struct link_common *common, unsigned server, unsigned source);
 
-/* link_stop() asks, link_close() waits and frees; false: the resolver still holds a
- * thread, nothing was freed, and the process should end soon. */
+/* link_stop() asks, link_close() waits; false: the resolver still holds a thread, and the
+ * process should end soon.  link_destroy() after that, when neither a batch of it is left
+ * nor the library can call back. */
 void link_stop(struct link *link);
 bool link_close(struct link *link);
+void link_destroy(struct link *link);
 
 struct link_state {
 	bool is_connected;            /* and its subscriptions are confirmed */

@@ -52,7 +52,9 @@ static int try_out(const struct nats_tls_settings *tls, struct reason *reason)
 
 	if (natsOptions_Create(&options) != NATS_OK)
 		return reason_set(reason, -ENOMEM, "no memory");
-	if (tls->ca_pem && natsOptions_SetCATrustedCertificates(options, tls->ca_pem) != NATS_OK)
+	if (tls->ca_pem && !strstr(tls->ca_pem, "CERTIFICATE-----"))  /* the library would take it */
+		rc = reason_set(reason, -EINVAL, "%s: there is no certificate in it", tls->ca);
+	else if (tls->ca_pem && natsOptions_SetCATrustedCertificates(options, tls->ca_pem) != NATS_OK)
 		rc = refuse(reason, tls->ca, "no usable certificate");
 	else if (tls->key_pem && natsOptions_SetCertificatesChain(options, tls->certificate_pem,
 								   tls->key_pem) != NATS_OK)

@@ -250,11 +250,14 @@ static uint64_t hand_over_subject(struct session *s, enum link_subject which)
 /* The bytes of registrations that came. */
 static uint64_t hand_over_all(struct session *s)
 {
+	uint64_t bytes;
+
 	answer_greets(s);
+	bytes = hand_over_subject(s, LINK_FEED);
 	hand_over_subject(s, LINK_PROBE);
 	hand_over_subject(s, LINK_DIGEST);
 	hand_over_subject(s, LINK_START);
-	return hand_over_subject(s, LINK_FEED);
+	return bytes;
 }
 
 /* The heap of a burst goes back to the machine once all of it was applied. */

@@ -184,6 +184,15 @@ static void hand_over(struct snapshot *s)
 	s->next_slice++;
 }
 
+static void fail(struct snapshot *s, const char *path, const char *why)
+{
+	counter_add(s->counters, COUNTER_snapshot_failures, 1);
+	if (!s->has_failed)
+		log_error("snapshot-not-written", "file=%s reason=%s", path, why);
+	s->has_failed = true;
+	s->target = NULL;
+}
+
 static void begin(struct snapshot *s, uint64_t now_ms)
 {
 	struct table_usage usage;
@@ -191,10 +200,13 @@ static void begin(struct snapshot *s, uint64_t now_ms)
 	route_writer_usage(s->writer, &usage);
 	if (!usage.entries)
 		return;               /* an empty table never replaces one that is not */
-	s->target = snapshot_files_next(&s->files);
-	if (!s->target)
-		return;
 	s->due_ms = now_ms + s->config->settings.snapshot_interval_ms;
+	s->target = snapshot_files_next(&s->files);
+	if (!s->target) {
+		fail(s, s->config->settings.snapshot_directory,
+		     "no file of it but the newest can be used, and that is not overwritten");
+		return;
+	}
 	if (!s->thread)
 		s->thread = snapshot_thread_create();
 	s->target->head.sequence = 0;
@@ -207,15 +219,6 @@ static void begin(struct snapshot *s, uint64_t now_ms)
 	s->longest_ns = 0;
 	s->next_slice = 0;
 	snapshot_thread_begin(s->thread, s->target);
-}
-
-static void fail(struct snapshot *s, int error)
-{
-	counter_add(s->counters, COUNTER_snapshot_failures, 1);
-	if (!s->has_failed)
-		log_error("snapshot-not-written", "file=%s reason=%s", s->target->path, strerror(-error));
-	s->has_failed = true;
-	s->target = NULL;
 }
 
 /* A large table is written less often. */
@@ -249,7 +252,7 @@ static void advance(struct snapshot *s, uint64_t now_ms)
 	if (rc == -EINPROGRESS)
 		return;
 	if (rc < 0)
-		fail(s, rc);
+		fail(s, s->target->path, strerror(-rc));
 	else if (s->next_slice > SLICES)
 		finish(s, now_ms);
 	else

@@ -157,9 +157,11 @@ struct snapshot_file *snapshot_files_newest(struct snapshot_files *files)
 struct snapshot_file *snapshot_files_next(struct snapshot_files *files)
 {
 	struct snapshot_file *newest = snapshot_files_newest(files);
-	struct snapshot_file *next = newest == &files->of[0] ? &files->of[1] : &files->of[0];
 
-	return next->fd >= 0 ? next : NULL;
+	for (unsigned i = 0; i < SNAPSHOT_FILES; i++)
+		if (&files->of[i] != newest && files->of[i].fd >= 0)
+			return &files->of[i];
+	return NULL;
 }
 
 int snapshot_file_map(const struct snapshot_file *file, struct str *image)

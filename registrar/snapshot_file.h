@@ -36,7 +36,8 @@ int snapshot_files_open(struct snapshot_files *files, const char *path, const ch
 			struct reason *reason);
 void snapshot_files_close(struct snapshot_files *files);
 
-/* The file with the newest head, or NULL.  And the other one, to be written next. */
+/* The file with the newest head, or NULL.  And the one to be written next: never the newest;
+ * NULL: no other can be used. */
 struct snapshot_file *snapshot_files_newest(struct snapshot_files *files);
 struct snapshot_file *snapshot_files_next(struct snapshot_files *files);
 

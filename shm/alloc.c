@@ -24,6 +24,7 @@
 #define COMMIT_STEP (2u << 20)
 
 bool alloc_poisons, alloc_commit_fails;
+unsigned alloc_refuses_at;
 
 struct free_list {
 	ref_t *refs;
@@ -203,6 +204,8 @@ ref_t alloc_block(struct alloc *alloc, uint32_t bytes, enum alloc_area area)
 	struct free_list *list = &alloc->lists[area][class_of(bytes, &size)];
 	ref_t ref;
 
+	if (alloc_refuses_at && --alloc_refuses_at == 0)
+		return REF_NONE;
 	if (!list->count)
 		return area == ALLOC_TAGS ? bump_high(alloc, size) : bump_chunk(alloc, size, area);
 	ref = list->refs[list->count - 1];

@@ -39,7 +39,9 @@ void arena_punch(const struct table *table, unsigned arena);
 /* Which arena a reference points into. */
 unsigned arena_of(const struct table *table, ref_t ref);
 
-/* For tests: freed blocks are filled with 0xDB; commits fail while it is set. */
+/* For tests: freed blocks are filled with 0xDB; commits fail while it is set; the nth block
+ * from now on is refused. */
 extern bool alloc_poisons, alloc_commit_fails;
+extern unsigned alloc_refuses_at;
 
 #endif

@@ -107,7 +107,6 @@ static void copy_entries(struct copy *copy, const struct route *from, struct rou
 		route_digest_add(&copy->writer->space.digest, &counted);
 	}
 	copy->writer->space.entries += n;
-	copy->found->endpoints += n;
 }
 
 static uint32_t keep_id(struct copy *copy, uint32_t id)
@@ -286,6 +285,7 @@ static void copy_all(struct route_writer *w, const uint64_t *index, unsigned bit
 	} else {
 		found->damaged = 1;   /* a root gone wrong: start over empty */
 	}
+	found->endpoints = w->space.entries;
 	reclaim_ids(&copy);
 	recovery_reclaim_rows(w);
 	free(copy.id_is_used);

@@ -1,7 +1,8 @@
 """Runs every kind of test and ends with one line: N passed, N failed.
 
-Kinds: unit (cmocka programs), fuzz (seeds replayed), integration (pytest on the
-real programs), torture (the long kill tests; only when asked for by name).
+Kinds: unit (cmocka programs), threads (some of them under the thread sanitizer, named by
+the Makefile in THREAD_TESTS), fuzz (seeds replayed), integration (pytest on the real
+programs), torture (the long kill tests; only when asked for by name).
 """
 import argparse
 import os
@@ -13,7 +14,7 @@ import tempfile
 import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-DEFAULT_KINDS = ["unit", "fuzz", "integration"]
+DEFAULT_KINDS = ["unit", "threads", "fuzz", "integration"]
 PYTEST_PROCESSES = os.environ.get("WYE_TEST_PROCESSES", str(min(2 * (os.cpu_count() or 1), 8)))
 ENVIRONMENT = dict(os.environ, ASAN_OPTIONS="abort_on_error=1:detect_leaks=1",
                    UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
@@ -33,12 +34,10 @@ class Tally:
             print(output, flush=True)
 
 
-def run_unit(build, tally):
+def run_cmocka(kind, programs, build, tally):
     """A cmocka program that dies counts as one failure more than it reported."""
     environment = dict(ENVIRONMENT, CMOCKA_MESSAGE_OUTPUT="TAP", WYE_BUILD=str(build))
-    for program in sorted((build / "unit").glob("*/test_*")):
-        if program.suffix or not os.access(program, os.X_OK):
-            continue
+    for program in programs:
         try:
             result = subprocess.run([program], capture_output=True, text=True, errors="replace",
                                     timeout=300, env=environment, cwd=ROOT)
@@ -51,7 +50,17 @@ def run_unit(build, tally):
             failed = 1
         if passed + failed == 0:
             failed, output = 1, "reported no test\n" + output
-        tally.note(f"unit {program.parent.name}/{program.name}", passed, failed, output[-4000:])
+        tally.note(f"{kind} {program.parent.name}/{program.name}", passed, failed, output[-4000:])
+
+
+def run_unit(build, tally):
+    programs = sorted((build / "unit").glob("*/test_*"))
+    run_cmocka("unit", [program for program in programs if not program.suffix and os.access(program, os.X_OK)],
+               build, tally)
+
+
+def run_threads(build, tally):
+    run_cmocka("threads", [ROOT / name for name in os.environ.get("THREAD_TESTS", "").split()], build, tally)
 
 
 def run_fuzz(build, tally):
@@ -97,6 +106,7 @@ def main():
     tally = Tally()
     kinds = {
         "unit": lambda: run_unit(build, tally),
+        "threads": lambda: run_threads(build, tally),
         "fuzz": lambda: run_fuzz(build, tally),
         "integration": lambda: run_pytest(build, tally, "integration", "-m", "not slow", "tests/integration"),
         "torture": lambda: run_pytest(build, tally, "torture", "-m", "slow", "tests/integration", "tests/torture"),

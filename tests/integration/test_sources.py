@@ -30,10 +30,11 @@ def closing():
 
 @pytest.fixture
 def listen(make_router):
-    """listen(urls, **settings of registrar.nats): a router that hears these servers."""
+    """listen(urls, **settings of registrar.nats): a router that hears these servers, and waits long before it calls
+    one quiet: few tests send registrations all the time."""
     def make(urls, nats=(), **registrar):
         router = make_router(bus=None, start=False, registrar={
-            "nats": {**QUICK_NATS, "servers": tuple(urls), **dict(nats)}, **registrar})
+            "nats": {**QUICK_NATS, "source_quiet": "2m", "servers": tuple(urls), **dict(nats)}, **registrar})
         return router.start()
     return make
 
@@ -284,6 +285,34 @@ def test_a_server_that_permits_no_probe_is_no_island(listen, closing):
     time.sleep(2)
     assert states(router) == ["UP", "UP"]
     assert router.table.facts()["nats_islands"] == 1
+
+
+PERMISSIONS = """
+no_auth_user: anybody
+authorization { users = [
+  { user: anybody, password: unused }
+  { user: wye, password: secret, permissions: { %s: { deny: ["_r.probe.>"] } } }
+] }
+"""
+
+
+@pytest.mark.parametrize("what", ["publish", "subscribe"])
+def test_what_a_server_does_not_permit_is_said_once_and_the_rest_works(listen, closing, tmp_path, what):
+    settings = tmp_path / "nats.conf"
+    settings.write_text(PERMISSIONS % what)
+    bus, strict = Bus(), Bus(options=["-c", str(settings)])
+    closing += [bus, strict]
+    router = listen([bus.url, strict.url.replace("//", "//wye:secret@")])
+    wait_states(router, "UP", "UP")
+    for number in range(10):
+        for server in (bus, strict):
+            server.publish("router.register", endpoint(f"strict-{number}.example"))
+        wait_route(router, f"strict-{number}.example")
+        time.sleep(0.3)                                 # more than one probe
+    said = router.log_lines("nats-not-permitted")
+    assert len(said) == 1, said
+    assert said[0]["data"]["server"] == names(strict)[0] and "secret" not in router.log_text()
+    assert states(router) == ["UP", "UP"]
 
 
 def test_a_server_that_hangs_while_connecting_holds_up_nobody(listen, closing):

@@ -8,6 +8,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 import urllib.request
 
 from .waiting import end_process, free_port, is_listening, spawn, wait_until
@@ -53,6 +54,7 @@ class BusClient:
                     self._on_message(rest.split(b" "))
         except (OSError, ValueError):
             pass
+        self.pongs.put(False)
 
     def _on_message(self, fields):
         payload = self.stream.read(int(fields[-1]) + 2)[:-2]
@@ -62,7 +64,8 @@ class BusClient:
     def flush(self):
         """Returns when the server has seen everything sent before."""
         self._send(b"PING\r\n")
-        self.pongs.get(timeout=10)
+        if not self.pongs.get(timeout=60):
+            raise ConnectionError("the server has ended the connection")
 
     def publish(self, subject, payload=b"", reply=""):
         if not isinstance(payload, bytes):
@@ -139,8 +142,15 @@ class Bus:
     @property
     def client(self):
         """The bus's own connection, made when first needed and anew after a restart."""
-        if not self.connection:
-            self.connection = BusClient(self.port, self.tls, self.address)
+        for attempt in range(20):
+            if self.connection:
+                break
+            try:
+                self.connection = BusClient(self.port, self.tls, self.address)
+            except OSError:                             # nats-server waits two seconds for a handshake
+                if attempt == 19 or not is_listening(self.port, self.address):
+                    raise
+                time.sleep(0.1)
         return self.connection
 
     def publish(self, subject, payload=b"", reply=""):

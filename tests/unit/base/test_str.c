@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -138,6 +141,79 @@ static void distances_find_what_was_meant(void **state)
 	assert_int_equal(str_distance(STR(""), STR("abc")), 3);
 }
 
+static size_t naive_plain_run(const char *p, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && p[n] >= 0x20 && p[n] < 0x7f && p[n] != '"' && p[n] != '\\')
+		n++;
+	return n;
+}
+
+#define RUN_MOST 70
+
+static void a_plain_run_ends_at_every_byte_that_is_not_plain_wherever_it_is(void **state)
+{
+	char text[RUN_MOST + 16];
+
+	(void)state;
+	memset(text, '~', sizeof(text));
+	for (size_t align = 0; align < 8; align++)
+		for (size_t len = 0; len <= RUN_MOST; len++)
+			for (size_t at = 0; at < len; at++)
+				for (int byte = 0; byte < 256; byte++) {
+					struct str s = { text + align, len };
+
+					text[align + at] = (char)byte;
+					if (str_plain_run(s) != naive_plain_run(s.p, len))
+						fail_msg("byte 0x%02x at %zu of %zu", byte, at, len);
+					text[align + at] = '~';
+				}
+	assert_int_equal(str_plain_run(STR_NONE), 0);
+}
+
+/* A whole word may not be taken where only a part of one is left. */
+static void a_plain_run_reads_nothing_behind_the_text(void **state)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	char *pages = mmap(NULL, 2 * (size_t)page, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)state;
+	assert_ptr_not_equal(pages, MAP_FAILED);
+	memset(pages, 'a', (size_t)page);
+	assert_int_equal(mprotect(pages + page, (size_t)page, PROT_NONE), 0);
+	for (size_t len = 0; len <= RUN_MOST; len++)
+		assert_int_equal(str_plain_run((struct str){ pages + page - len, len }), len);
+	munmap(pages, 2 * (size_t)page);
+}
+
+/* Sizes around a page, the allocator's own limits and huge pages. */
+static void a_table_is_zeroed_also_where_memory_was_used_before(void **state)
+{
+	static const size_t sizes[] = {
+		0, 1, 4095, 4097, 131072, (2u << 20) - 1, 2u << 20, (2u << 20) + 1, (4u << 20) + 17,
+		9u << 20,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 3 * ARRAY_SIZE(sizes); i++) {
+		size_t size = sizes[i % ARRAY_SIZE(sizes)], dirty = 0;
+		unsigned char *table = mem_zalloc_table(size), *next = mem_zalloc_table(size);
+
+		assert_int_equal((uintptr_t)table % _Alignof(max_align_t), 0);
+		for (size_t at = 0; at < size; at++)
+			dirty += table[at] != 0;
+		assert_int_equal(dirty, 0);
+		memset(table, 0xff, size);
+		for (size_t at = 0; at < size; at++)
+			dirty += next[at] != 0;
+		assert_int_equal(dirty, 0);
+		free(table);
+		free(next);
+	}
+}
+
 static void an_arena_begins_in_the_block_it_was_lent(void **state)
 {
 	char block[256];
@@ -166,6 +242,9 @@ int main(void)
 		cmocka_unit_test(characters_are_decoded_and_what_is_none_is_refused),
 		cmocka_unit_test(copies_are_clipped_and_say_so),
 		cmocka_unit_test(distances_find_what_was_meant),
+		cmocka_unit_test(a_plain_run_ends_at_every_byte_that_is_not_plain_wherever_it_is),
+		cmocka_unit_test(a_plain_run_reads_nothing_behind_the_text),
+		cmocka_unit_test(a_table_is_zeroed_also_where_memory_was_used_before),
 		cmocka_unit_test(an_arena_begins_in_the_block_it_was_lent),
 	};
 

@@ -161,6 +161,75 @@ static void explain_tells_what_was_tried_and_why_endpoints_are_avoided(void **st
 	view_close(&v);
 }
 
+#define BUSY 20
+#define SHOWN 15
+
+/* Endpoint i has i requests in flight; number 0 has none but failed. */
+static void make_busy(struct shm_table *t)
+{
+	char uri[24], address[24];
+	struct endpoint endpoint;
+
+	for (unsigned i = 0; i < BUSY; i++) {
+		unsigned number = i * 7 % BUSY;
+
+		snprintf(uri, sizeof(uri), "app-%u.example", number);
+		snprintf(address, sizeof(address), "10.0.0.%u:80", number);
+		register_with(t, uri, address, 0, "", BALANCE_DEFAULT);
+		assert_true(shm_table_entry(t, uri, 0, &endpoint, NULL));
+		for (unsigned n = 0; n < number; n++)
+			live_begin(t->board, endpoint.row, SLOT_WORKER + n % 2);
+		if (!number)
+			live_mark_failed(t->board, endpoint.row, 1);
+	}
+}
+
+static void watching_shows_the_busiest_endpoints_first_and_only_so_many(void **state)
+{
+	const struct dump_watch once = { .interval_ms = 1, .count = 1 };
+	const char *text, *at;
+	char line[64];
+	struct view v;
+
+	make_busy(*state);
+	view_open(&v, *state);
+	assert_int_equal(dump_watch(&v.dump, &once), DUMP_OK);
+	text = view_text(&v);
+	at = strstr(text, "IN-FLIGHT");
+	for (unsigned i = 0; i < SHOWN; i++) {
+		snprintf(line, sizeof(line), "\napp-%u.example ", BUSY - 1 - i);
+		at = strstr(at, line);
+		assert_non_null(at);
+	}
+	assert_null(strstr(text, "app-4.example"));
+	view_close(&v);
+}
+
+static void of_equally_busy_endpoints_the_latest_failure_is_first(void **state)
+{
+	const struct dump_watch once = { .interval_ms = 1, .count = 1 };
+	struct shm_table *t = *state;
+	struct endpoint endpoint;
+	const char *text;
+	struct view v;
+
+	for (unsigned i = 1; i <= 3; i++) {
+		char uri[24];
+
+		snprintf(uri, sizeof(uri), "app-%u.example", i);
+		register_with(t, uri, i == 1 ? "10.0.0.1:80" : i == 2 ? "10.0.0.2:80" : "10.0.0.3:80", 0,
+			      "", BALANCE_DEFAULT);
+		assert_true(shm_table_entry(t, uri, 0, &endpoint, NULL));
+		live_mark_failed(t->board, endpoint.row, i == 2 ? 90 : 10 + i);
+	}
+	view_open(&v, t);
+	assert_int_equal(dump_watch(&v.dump, &once), DUMP_OK);
+	text = view_text(&v);
+	assert_true(strstr(text, "app-2.example") < strstr(text, "app-3.example"));
+	assert_true(strstr(text, "app-3.example") < strstr(text, "app-1.example"));
+	view_close(&v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +240,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_key_is_collected_once_and_sorted,
 						shm_table_setup, shm_table_teardown),
 		cmocka_unit_test_setup_teardown(a_pool_is_copied_whole_however_large,
+						shm_table_setup, shm_table_teardown),
+		cmocka_unit_test_setup_teardown(watching_shows_the_busiest_endpoints_first_and_only_so_many,
+						shm_table_setup, shm_table_teardown),
+		cmocka_unit_test_setup_teardown(of_equally_busy_endpoints_the_latest_failure_is_first,
 						shm_table_setup, shm_table_teardown),
 		cmocka_unit_test_setup_teardown(explain_tells_what_was_tried_and_why_endpoints_are_avoided,
 						shm_table_setup, shm_table_teardown),

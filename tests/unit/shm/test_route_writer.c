@@ -106,6 +106,45 @@ static void a_handle_refreshes_until_it_is_outdated(void **state)
 	assert_int_equal(route_writer_refresh(t->writer, &handle, 79), -ENOENT);
 }
 
+/* Hints for what comes next: of a route that is gone, of another table, of nothing. */
+static void fetching_ahead_takes_any_handle_and_changes_nothing(void **state)
+{
+	struct shm_table *t = *state;
+	struct route_handle handles[64] = { { 0 } };
+	struct table_usage before, after;
+	struct route_digest digest;
+	struct endpoint endpoint;
+	uint64_t changes;
+
+	for (unsigned i = 1; i < 32; i++) {
+		char uri[32];
+
+		snprintf(uri, sizeof(uri), "r%u.example", i);
+		shm_table_describe(&endpoint, "10.0.0.1:80", "id");
+		assert_int_equal(shm_table_add(t, uri, &endpoint, &handles[i]), WRITE_ADDED);
+		handles[32 + i] = (struct route_handle){
+			.route_hash = handles[i].route_hash ^ 1ull << 2 * i, .inst = UINT32_MAX >> i,
+			.serial = UINT64_MAX, .row = UINT32_MAX,
+		};
+		if (i % 3 == 0)
+			shm_table_unregister(t, uri, "10.0.0.1:80");
+	}
+	route_writer_usage(t->writer, &before);
+	digest = *route_writer_digest(t->writer);
+	changes = route_writer_changes(t->writer);
+	for (size_t i = 0; i < ARRAY_SIZE(handles); i++) {
+		route_writer_fetch(t->writer, &handles[i]);
+		route_writer_fetch_route(t->writer, &handles[i]);
+	}
+	route_writer_usage(t->writer, &after);
+	assert_memory_equal(&before, &after, sizeof(before));
+	assert_memory_equal(&digest, route_writer_digest(t->writer), sizeof(digest));
+	assert_int_equal(route_writer_changes(t->writer), changes);
+	for (unsigned i = 1; i < 32; i++)
+		assert_int_equal(route_writer_refresh(t->writer, &handles[i], 77), i % 3 ? 0 : -ENOENT);
+	shm_table_assert_sound(t);
+}
+
 static void another_instance_at_the_same_address_is_not_unregistered(void **state)
 {
 	struct shm_table *t = *state;
@@ -334,6 +373,7 @@ int main(void)
 		CASE(changed_attributes_keep_the_row_and_its_counts),
 		CASE(routes_of_one_instance_share_its_block_and_row),
 		CASE(a_handle_refreshes_until_it_is_outdated),
+		CASE(fetching_ahead_takes_any_handle_and_changes_nothing),
 		CASE(another_instance_at_the_same_address_is_not_unregistered),
 		CASE(a_row_is_not_recycled_while_a_request_is_in_flight),
 		CASE(a_sweep_visits_every_entry_once_and_removes_what_it_is_told),
