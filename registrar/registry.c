@@ -277,14 +277,16 @@ static void settle(struct arrival *a, const struct route_handle *handle)
 	trust_heard(r->trust, handle->row, a->source, a->tick);
 }
 
-/* Of the memory or of the places for endpoints, whichever is scarcer. */
+/* Of the memory or of the places for endpoints, whichever is scarcer.  What only waits
+ * for readers, as an index does after a larger one took its place, is as good as free. */
 static unsigned used_percent(const struct registry *r)
 {
 	struct table_usage usage;
 	uint64_t bytes, rows;
 
 	route_writer_usage(r->writer, &usage);
-	bytes = usage.used_bytes * 100 / usage.capacity_bytes;
+	bytes = usage.used_bytes > usage.deferred_bytes ? usage.used_bytes - usage.deferred_bytes : 0;
+	bytes = bytes * 100 / usage.capacity_bytes;
 	rows = usage.endpoints * 100 / usage.endpoints_most;
 	return (unsigned)(bytes > rows ? bytes : rows);
 }

@@ -540,11 +540,14 @@ def test_a_flood_through_a_cluster_stops_at_its_share(listen, closing, make_back
         wait_served(router, ["late"])
         traffic.expected.update(served("late"))
         wait_until(lambda: router.table.counter("quota_refusals_total") >= 1000, "the rest is refused", 60)
+        facts = router.table.facts()
         live_for(LIFETIME_S)
     said = router.log_lines("quota-exceeded")
     assert 1 <= len(said) < 60 and said[0]["data"]["application_id"] == "flood", said[:2]
     assert 500 < sum(name in key for key in router.table.routes()) < 12000
     assert {"other.example", "late.example"} <= set(router.table.routes())
+    stays = facts["table_used_bytes"] - facts["deferred_bytes"]
+    assert stays >= 0.7 * facts["table_capacity_bytes"], "nobody is refused before the last quarter"
 
 
 # --- 12: an address changes hands

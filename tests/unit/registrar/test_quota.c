@@ -64,7 +64,7 @@ static uint64_t used_percent(struct feed *f)
 	struct table_usage usage;
 
 	route_writer_usage(f->table->writer, &usage);
-	return usage.used_bytes * 100 / usage.capacity_bytes;
+	return (usage.used_bytes - usage.deferred_bytes) * 100 / usage.capacity_bytes;
 }
 
 static void while_there_is_room_anybody_may_use_it_but_not_the_last_quarter(void **state)
@@ -88,6 +88,32 @@ static void while_there_is_room_anybody_may_use_it_but_not_the_last_quarter(void
 		say(f, host, port, 0);
 	}
 	assert_int_equal(routes(f), i - 1 + 1000);
+	feed_destroy(f);
+}
+
+/* What was replaced or removed, be it a route or half of the index, only waits for readers. */
+static void what_waits_to_be_freed_is_not_used(void **state)
+{
+	struct feed *f = create(*state, 10, 10);
+	struct table_usage usage;
+	char json[256];
+	unsigned i;
+
+	f->trust.quota.free_percent = QUOTA_FREE_PERCENT;
+	for (i = 0; !f->counters[COUNTER_quota_refusals_total] && i < 400000; i++)
+		say(f, "10.0.0.1", 80, i);
+	for (unsigned j = 0; j < i / 2; j++) {
+		snprintf(json, sizeof(json), "{'host':'10.0.0.1','port':80,"
+			 "'uris':['u80-%u.example'],'app':'a80'}", j);
+		feed_unregister(f, 0, json);
+	}
+	route_writer_usage(f->table->writer, &usage);
+	assert_true(usage.used_bytes * 100 / usage.capacity_bytes >= QUOTA_FREE_PERCENT);
+	f->trust.quota.refused_tick = 0;
+	f->counters[COUNTER_quota_refusals_total] = 0;
+	for (unsigned j = 0; j < 1000; j++)
+		say(f, "10.0.0.1", 80, i + j);
+	assert_int_equal(f->counters[COUNTER_quota_refusals_total], 0);
 	feed_destroy(f);
 }
 
@@ -226,6 +252,7 @@ int main(void)
 		ON_TABLE(an_endpoint_has_so_many_routes_and_no_more),
 		ON_TABLE(a_host_has_so_many_routes_and_no_more),
 		ON_TABLE(while_there_is_room_anybody_may_use_it_but_not_the_last_quarter),
+		ON_TABLE(what_waits_to_be_freed_is_not_used),
 		ON_TABLE(what_is_there_is_repeated_as_ever),
 		ON_TABLE(what_leaves_makes_room),
 		ON_TABLE(counts_stay_right_while_routes_come_and_go),
