@@ -422,7 +422,7 @@ static bool owns_its_address(struct arrival *a)
 	};
 	if (owners_judge(t->owners, &a->claim, &row) != OWNER_LATE)
 		return true;
-	counter_add(r->counters, COUNTER_attribute_conflict_total, 1);
+	counter_add(r->counters, COUNTER_late_registration_total, 1);
 	log_owner(r, "late-registration-ignored", &a->registration.endpoint);
 	return false;
 }

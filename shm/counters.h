@@ -39,6 +39,7 @@
 	X(mass_expiry_held_total)      /* endpoints that the brake kept from expiring */ \
 	X(tombstone_hits_total)        /* late copies of what was unregistered */ \
 	X(attribute_conflict_total)    /* servers that disagree about an endpoint */ \
+	X(late_registration_total)     /* of who lost his address to another */ \
 	X(ownership_change_total)      /* an address that another app took over */ \
 	X(quota_refusals_total)        /* routes beyond what one host or endpoint may have */ \
 	X(snapshots_written) X(snapshot_failures) \

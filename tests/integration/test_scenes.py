@@ -579,6 +579,8 @@ def test_an_address_that_changes_hands_in_a_split(make_router, listen, closing, 
             assert answer.status in (404, 503) and b"new" not in answer.body, answer
         assert traffic.requests > 10
     assert router.table.counter("ownership_change_total") == 1
+    assert router.table.counter("late_registration_total") > 0
+    assert router.table.counter("attribute_conflict_total") == 0
     changed = router.wait_for_log("ownership-changed")["data"]
     assert changed["application_id"] == "new" and changed["address"] == backend.address, changed
     assert router.log_lines("late-registration-ignored")

@@ -262,7 +262,8 @@ static void of_two_instances_at_an_address_the_late_copy_loses(void **state)
 	feed_register(f, 0, INSTANCE("two", ""));
 	feed_register(f, 1, INSTANCE("one", ""));
 	assert_true(feed_has(f, "a.example", "h:1", "two"));
-	assert_int_equal(f->counters[COUNTER_attribute_conflict_total], 1);
+	assert_int_equal(f->counters[COUNTER_late_registration_total], 1);
+	assert_int_equal(f->counters[COUNTER_attribute_conflict_total], 0);
 	feed_register(f, 1, INSTANCE("two", ""));
 	feed_register(f, 1, INSTANCE("one", ""));     /* after it, on the same way */
 	assert_true(feed_has(f, "a.example", "h:1", "one"));
@@ -294,6 +295,7 @@ static void of_two_opinions_about_an_endpoint_the_newer_one_counts(void **state)
 	feed_register(f, 1, ATTRIBUTES("z4", "1"));   /* who said it may take it back */
 	assert_true(has_zone(f, "z4"));
 	assert_int_equal(f->counters[COUNTER_attribute_conflict_total], 2);
+	assert_int_equal(f->counters[COUNTER_late_registration_total], 0);
 	feed_destroy(f);
 }
 
