@@ -28,6 +28,12 @@ struct bus {
 	char probe_subject[PROBE_SUBJECT_SIZE];
 };
 
+/* Every message comes through all of them, so all have the same part. */
+static uint64_t pending_share(const struct bus *bus)
+{
+	return bus->settings->pending_limit / bus->count;
+}
+
 static bool add_link(struct bus *bus, unsigned server)
 {
 	struct link *link;
@@ -39,6 +45,8 @@ static bool add_link(struct bus *bus, unsigned server)
 	if (!link)
 		return false;
 	bus->links[bus->count++] = link;
+	for (unsigned i = 0; i < bus->count; i++)
+		link_set_pending_limit(bus->links[i], pending_share(bus));
 	return true;
 }
 
@@ -205,7 +213,7 @@ void bus_source(const struct bus *bus, unsigned source, struct bus_source *out)
 		.name = link_name(bus->links[source]), .is_connected = state.is_connected,
 		.is_lame = state.is_lame, .is_stray = state.is_stray, .connects = state.connects,
 		.dropped = state.dropped, .refused = state.refused,
-		.pending_bytes = state.pending_bytes,
+		.pending_bytes = state.pending_bytes, .pending_limit = pending_share(bus),
 	};
 }
 

@@ -37,6 +37,7 @@ struct bus_source {
 	uint64_t dropped;             /* messages that were lost on our side, in all */
 	uint64_t refused;             /* what the server did not permit, in all */
 	uint64_t pending_bytes;       /* waiting to be read */
+	uint64_t pending_limit;       /* its part of what may wait of all */
 };
 
 /* Begins to connect.  `id` names this registrar in probe subjects; settings are borrowed. */

@@ -241,8 +241,7 @@ static void assess(struct feed *f, unsigned i, const struct bus_source *state, u
 	struct source_facts facts = {
 		.is_lame = state->is_lame, .is_stray = state->is_stray, .dropped = state->dropped,
 		.is_broken = probe_is_broken(&f->probe, i),
-		.pending_percent = (unsigned)(state->pending_bytes * 100 /
-					      f->config->nats.pending_limit),
+		.pending_percent = (unsigned)(state->pending_bytes * 100 / state->pending_limit),
 		.lag_ms = state->pending_bytes ? f->of[i].lag_ms : 0,
 	};
 

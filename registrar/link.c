@@ -295,6 +295,11 @@ bool link_publish(struct link *l, const char *subject, const void *bytes, size_t
 	return is_done;
 }
 
+void link_set_pending_limit(struct link *l, uint64_t bytes)
+{
+	atomic_store(&l->shared.pending_limit, bytes);
+}
+
 void link_set_feed(struct link *l, bool is_wanted)
 {
 	if (atomic_exchange(&l->shared.wants_feed, is_wanted) == is_wanted)

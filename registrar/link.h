@@ -14,8 +14,8 @@
 
 struct link;
 
-/* Starts to connect.  Settings, names and inbox are borrowed until link_close();
- * the probe subject ("_r.probe.GUID.*") is copied. */
+/* Starts to connect; nothing may wait until link_set_pending_limit().  Settings, names and
+ * inbox are borrowed until link_close(); the probe subject ("_r.probe.GUID.*") is copied. */
 struct link *link_open(const struct nats_settings *settings, struct names *names, unsigned server,
 		       unsigned source, const char *probe_subject, struct inbox *inbox);
 
@@ -43,6 +43,9 @@ const char *link_name(const struct link *link);
 
 /* Any thread, never blocks on the network.  False: not connected. */
 bool link_publish(struct link *link, const char *subject, const void *bytes, size_t len);
+
+/* How many bytes of its messages may wait to be read; the rest is dropped. */
+void link_set_pending_limit(struct link *link, uint64_t bytes);
 
 /* Whether registrations are wanted through it (from the start: yes). */
 void link_set_feed(struct link *link, bool is_wanted);

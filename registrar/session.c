@@ -116,7 +116,7 @@ static bool is_beyond_limit(struct session_shared *shared, uint64_t bytes)
 {
 	uint64_t pending = atomic_load_explicit(&shared->pending_bytes, memory_order_relaxed);
 
-	return pending + bytes > shared->settings->pending_limit;
+	return pending + bytes > atomic_load_explicit(&shared->pending_limit, memory_order_relaxed);
 }
 
 static struct batch *collect(struct session *s, natsSubscription *sub, unsigned most, bool is_feed)

@@ -24,7 +24,7 @@ struct session_shared {
 	int keeper_event;             /* rung when a session is over */
 	atomic_uint_least64_t opening_ms;     /* since when session_open() runs; 0: it does not */
 	atomic_bool wants_feed, is_lame, must_stop;
-	atomic_uint_least64_t pending_bytes, dropped, refused;
+	atomic_uint_least64_t pending_bytes, pending_limit, dropped, refused;
 };
 
 struct session;

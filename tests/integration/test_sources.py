@@ -257,6 +257,23 @@ def test_messages_beyond_the_limit_make_slow_and_are_asked_for_again(listen, clo
     assert router.table.counter("registry_message_dropped") > 0
 
 
+def test_a_server_that_floods_is_slow_alone(listen, closing):
+    """Each has its own part of pending_limit, which is too small here for anything but the flood's first messages."""
+    flooded, calm = Bus(), Bus()
+    closing += [flooded, calm]
+    router = listen([flooded.url, calm.url],
+                    nats={"pending_limit": "128K", "start_interval": "0s", "probe_misses": 100})
+    wait_states(router, "UP", "UP")
+    flooded.client._send(b"".join(b"PUB router.register 5000\r\n" + b"x" * 5000 + b"\r\n" for _ in range(4000)))
+    calm.publish("router.register", endpoint("calm.example"))
+    router.wait_for_log("nats-source-state", state="SLOW")
+    wait_route(router, "calm.example")
+    wait_states(router, "UP", "UP")
+    assert {line["data"]["server"] for line in router.log_lines("nats-source-state")
+            if line["data"]["state"] == "SLOW"} == set(names(flooded))
+    assert [source["dropped"] > 0 for source in sources(router)["sources"]] == [True, False]
+
+
 def test_a_server_that_permits_no_probe_is_no_island(listen, closing):
     bus = Bus()
     fake = FakeNats()
