@@ -4,7 +4,8 @@
  *
  * A message goes from its emitter's server straight to each other server.  So an
  * endpoint that came through `heard` and not through `to` means that `to` lost one of
- * `heard`: the only one, one that lost `to` itself, or the one that brings it first.
+ * `heard`: the only one, one that lost `to` itself, or the one that brings it first, which
+ * is often enough true to be a guess.
  */
 #include "registrar/copies.h"
 
@@ -15,7 +16,6 @@
 #define AT_ONCE_LEAST 3
 #define AT_ONCE_SHARE 10              /* one of so many */
 #define AGAIN_SHARE 100
-#define DEAF_SHARE 10
 
 struct count {
 	uint32_t rows, again;
@@ -29,8 +29,6 @@ struct look {
 	uint32_t heard;               /* endpoints */
 	struct count missed[SOURCES_MAX][1 << SOURCES_MAX];   /* [to][set of sources] */
 	uint32_t first[SOURCES_MAX][SOURCES_MAX];     /* [to]: who brought those first */
-	uint32_t all_missed[SOURCES_MAX];     /* [to] */
-	uint32_t brought[SOURCES_MAX];        /* through it, by others first */
 	struct count blame[SOURCES_MAX][SOURCES_MAX]; /* [from][to] */
 };
 
@@ -68,8 +66,7 @@ static void count_missed(struct look *l, uint32_t row, unsigned heard, unsigned 
 
 	l->missed[to][heard].rows++;
 	l->missed[to][heard].again += is_again;
-	l->all_missed[to]++;
-	l->first[to][note->first]++;
+	l->first[to][seen_first(note)]++;
 	for (unsigned i = 0; i < SOURCES_MAX; i++)
 		if (heard & 1u << i && last > l->copies->pair[i][to].heard)
 			l->copies->pair[i][to].heard = last;
@@ -101,7 +98,6 @@ static void count_row(struct look *l, uint32_t row, uint32_t newest)
 	}
 	l->heard++;
 	for (unsigned i = 0; i < SOURCES_MAX; i++) {
-		l->brought[i] += heard & 1u << i && note->first != i;
 		if (missed & before & 1u << i)
 			count_missed(l, row, heard, i, newest - note->missed_tick >= c->cycle / 2 &&
 							       newest > note->missed_tick);
@@ -160,45 +156,46 @@ static bool misses(const struct look *l, unsigned to, unsigned from)
 	return false;
 }
 
-/* The likeliest first: what is known already, what goes both ways, who brings it first. */
-static unsigned likeliest(const struct look *l, unsigned suspects, unsigned to)
+/* Of several that may be to blame: those that are known to be, those that lost it both ways;
+ * failing these the one that brings it first, as a guess. */
+static unsigned likeliest(const struct look *l, unsigned suspects, unsigned to, bool *is_guess)
 {
-	unsigned best = 0;
-	uint64_t best_rank = 0;
+	unsigned known = 0, both_ways = 0, first = 0;
+	uint32_t most = 0;
 
 	for (unsigned i = 0; i < SOURCES_MAX; i++) {
-		uint64_t rank = 1 + l->first[to][i];
-
-		rank += (uint64_t)misses(l, i, to) << 33;
-		rank += (uint64_t)(l->blame[i][to].rows || l->copies->pair[i][to].is_lost) << 34;
-		if (suspects & 1u << i && rank > best_rank) {
-			best = i;
-			best_rank = rank;
+		if (!(suspects & 1u << i))
+			continue;
+		if (l->blame[i][to].rows || l->copies->pair[i][to].is_lost)
+			known |= 1u << i;
+		if (misses(l, i, to))
+			both_ways |= 1u << i;
+		if (!first || l->first[to][i] > most) {
+			first = 1u << i;
+			most = l->first[to][i];
 		}
 	}
-	return 1u << best;
+	*is_guess = !known && !both_ways;
+	return known ? known : both_ways ? both_ways : first;
 }
 
-static void blame(struct look *l, unsigned culprits, unsigned to, const struct count *count)
+/* A guess counts for those only that are missed again. */
+static void blame(struct look *l, unsigned culprits, unsigned to, const struct count *count,
+		  bool is_guess)
 {
 	for (unsigned i = 0; i < SOURCES_MAX; i++)
 		if (culprits & 1u << i) {
-			l->blame[i][to].rows += count->rows;
+			l->blame[i][to].rows += is_guess ? count->again : count->rows;
 			l->blame[i][to].again += count->again;
 		}
 }
 
-/* Hardly anything of others comes through it. */
-static bool is_deaf(const struct look *l, unsigned to)
-{
-	return (uint64_t)l->brought[to] * DEAF_SHARE < l->all_missed[to];
-}
-
-/* The clear cases first.  A server that hears nobody else lost all of them. */
+/* The clear cases first. */
 static void blame_all(struct look *l, unsigned to)
 {
 	for (unsigned pass = 0; pass < 2; pass++)
 		for (unsigned heard = 1; heard < 1u << SOURCES_MAX; heard++) {
+			bool is_guess = pass > 0;
 			unsigned suspects;
 
 			if (!l->missed[to][heard].rows)
@@ -206,9 +203,9 @@ static void blame_all(struct look *l, unsigned to)
 			suspects = suspects_of(l, heard, to);
 			if (!suspects || has_one(suspects) != (pass == 0))
 				continue;
-			if (pass && !is_deaf(l, to))
-				suspects = likeliest(l, suspects, to);
-			blame(l, suspects, to, &l->missed[to][heard]);
+			if (pass)
+				suspects = likeliest(l, suspects, to, &is_guess);
+			blame(l, suspects, to, &l->missed[to][heard], is_guess);
 		}
 }
 

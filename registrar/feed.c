@@ -71,9 +71,9 @@ const struct bus_message *feed_take_urgent(struct feed *f, uint64_t now_ms)
 	while ((m = bus_next_urgent(f->bus))) {
 		if (m->subject == BUS_PROBE)
 			note_probe(f, m);
-		else if (m->subject == BUS_START && str_equal(m->payload, str_of(f->greeting)))
-			feed_note_own_start(f, m->source);
-		else if (m->subject != BUS_START)     /* another router's */
+		else if (m->subject == BUS_START)
+			feed_note_start(f, m);
+		else
 			return m;
 	}
 	return NULL;
@@ -269,13 +269,16 @@ static void choose_feeds(struct feed *f, uint32_t tick)
 	}
 }
 
+/* As many blanks at the end as the source's number: so it is known when it comes back. */
 static void publish_start(struct feed *f)
 {
-	int i = starts_next(&f->starts, &f->probe, f->now_ms);
+	int i = starts_next(&f->starts, &f->probe, f->now_ms), len;
+	char text[GREETING_SIZE + SOURCES_MAX];
 
 	if (i < 0)
 		return;
-	if (bus_publish(f->bus, (unsigned)i, "router.start", str_of(f->greeting)))
+	len = snprintf(text, sizeof(text), "%s%*s", f->greeting, i, "");
+	if (bus_publish(f->bus, (unsigned)i, "router.start", (struct str){ text, (size_t)len }))
 		feed_log_start(f, (unsigned)i);
 	else
 		log_at(LOG_LEVEL_ERROR, "subscriber", "failed-to-send-start-message", LOG_NO_DATA);

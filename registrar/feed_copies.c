@@ -74,20 +74,14 @@ void feed_compare_copies(struct feed *f, uint32_t tick)
 				take_verdict(f, i, j, tick);
 }
 
-/* Which of several that published one just now it was, nobody knows. */
-void feed_note_own_start(struct feed *f, unsigned to)
+void feed_note_start(struct feed *f, const struct bus_message *m)
 {
-	uint64_t patience = 2 * f->probe.interval_ms;
-	unsigned from = SOURCES_MAX;
+	struct str greeting = str_of(f->greeting);
+	size_t from = m->payload.len - greeting.len;
 
-	for (unsigned i = 0; i < f->sources.count; i++) {
-		if (!f->starts.of[i].last_ms || f->now_ms - f->starts.of[i].last_ms > patience)
-			continue;
-		if (from < SOURCES_MAX)
-			return;
-		from = i;
-	}
-	if (from < SOURCES_MAX && from != to && f->probe.of[from].is_up && f->probe.of[to].is_up &&
-	    probe_verdict(&f->probe, from, to) == PROBE_UNKNOWN)
-		probe_note_verdict(&f->probe, from, to, PROBE_OK, 0);
+	if (!str_has_prefix(m->payload, greeting) || from >= f->sources.count || from == m->source)
+		return;
+	if (f->probe.of[from].is_up && f->probe.of[m->source].is_up &&
+	    probe_verdict(&f->probe, (unsigned)from, m->source) == PROBE_UNKNOWN)
+		probe_note_verdict(&f->probe, (unsigned)from, m->source, PROBE_OK, 0);
 }

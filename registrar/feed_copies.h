@@ -11,7 +11,8 @@
 /* Every tick, before the pairs' verdicts are looked at. */
 void feed_compare_copies(struct feed *feed, uint32_t tick);
 
-/* Our own router.start came through `to`: whoever it was published through reaches it. */
-void feed_note_own_start(struct feed *feed, unsigned to);
+/* A router.start came.  If it is ours, the source that it was published through reaches the
+ * one that brought it. */
+void feed_note_start(struct feed *feed, const struct bus_message *message);
 
 #endif

@@ -94,12 +94,26 @@ bool seen_claim(struct seen *seen, uint32_t row, uint32_t tag)
 	return is_anew;
 }
 
-static bool is_first(const struct seen *seen, const uint32_t *ticks, uint32_t tick)
+#define SAME_HEARTBEAT 2              /* ticks between the copies of one, as a rule */
+#define SURE 15                       /* turns of the same opinion, at most */
+
+/* No other source brought anything since this one did the last time. */
+static bool is_first(const struct seen *seen, const uint32_t *ticks, unsigned source)
 {
 	for (unsigned i = 0; i < seen->sources; i++)
-		if (ticks[i] && tick - ticks[i] <= SEEN_LATE)
+		if (ticks[i] > ticks[source] + SAME_HEARTBEAT)
 			return false;
 	return true;
+}
+
+/* Copies overtake one another: an opinion is changed when it was wrong as often as right. */
+static uint8_t opinion(uint8_t first, unsigned source)
+{
+	unsigned sure = first >> 4;
+
+	if ((first & 0xf) == source)
+		return (uint8_t)(source | (sure < SURE ? sure + 1 : SURE) << 4);
+	return (uint8_t)(sure ? (first & 0xf) | (sure - 1) << 4 : source);
 }
 
 void seen_note(struct seen *seen, uint32_t row, unsigned source, uint32_t tick)
@@ -111,8 +125,8 @@ void seen_note(struct seen *seen, uint32_t row, unsigned source, uint32_t tick)
 	if (source >= seen->sources)
 		widen(seen, source + 1);
 	ticks = seen->ticks + (size_t)row * seen->sources;
-	if (is_first(seen, ticks, tick))
-		note->first = (uint8_t)source;
+	if (is_first(seen, ticks, source))
+		note->first = opinion(note->first, source);
 	ticks[source] = tick ? tick : 1;
 }
 

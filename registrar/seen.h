@@ -28,7 +28,7 @@ struct row_note {
 	uint32_t before, before_tag;  /* the row and tag of the instance that it replaced */
 	uint8_t marks;                /* enum row_mark */
 	uint8_t failure;              /* that it is suspended for */
-	uint8_t first;                /* the source that brought the last heartbeat first */
+	uint8_t first;                /* the source that brings heartbeats first, see seen_first() */
 	uint8_t missed;               /* copies.c: sources that did not bring it, by the last look */
 	uint32_t missed_tick;         /* since when some did not */
 };
@@ -46,6 +46,12 @@ bool seen_claim(struct seen *seen, uint32_t row, uint32_t tag);
 
 /* Copies of a message that come within so many ticks are of the same one. */
 #define SEEN_LATE 10u
+
+/* The source that brings its heartbeats before the others do, most of the time. */
+static inline unsigned seen_first(const struct row_note *note)
+{
+	return note->first & 0xf;
+}
 
 /* A message about the endpoint came through `source`. */
 void seen_note(struct seen *seen, uint32_t row, unsigned source, uint32_t tick);

@@ -122,6 +122,7 @@ def test_of_three_servers_the_two_that_lost_one_another_are_named(listen, closin
     cluster = closing(Cluster(3, config()))
     for i, server in enumerate(cluster.servers):
         emitter_of(closing, server, f"of-{i}")
+        time.sleep(EMIT_S / 4)      # all at the same moment would hide who brings what first
     router = listen(cluster.servers)
     wait_until(lambda: router.table.facts()["routes"] == 12, "all are registered")
     time.sleep(2)
