@@ -141,7 +141,8 @@ static inline struct str route_text(const struct route *route)
  * gcc takes a function that only prefetches for one without effect, unless it is inlined. */
 #define INDEX_AHEAD 24u
 
-static inline __attribute__((always_inline)) void index_fetch_ahead(const struct route_writer *w, uint64_t at, uint64_t mask)
+static inline __attribute__((always_inline)) void
+index_fetch_ahead(const struct route_writer *w, uint64_t at, uint64_t mask)
 {
 	ref_t far = index_ref(w->space.index[(at + INDEX_AHEAD) & mask]);
 	ref_t near = index_ref(w->space.index[(at + INDEX_AHEAD / 2) & mask]);
