@@ -20,8 +20,8 @@ struct bus_message {
 	uint64_t received_ms;
 	struct hash128 hash;          /* of the payload, under a key of this process; only of
 				       * BUS_REGISTER */
-	struct str payload, reply;
-	struct str name;              /* the full subject */
+	struct str payload;
+	const char *name;             /* the full subject */
 	void *memory;                 /* where the texts lie: the bus's */
 };
 

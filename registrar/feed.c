@@ -49,13 +49,13 @@ void feed_close(struct feed *f)
 /* "_r.probe.ID.FROM", payload "SEQUENCE NANOSECONDS". */
 static void note_probe(struct feed *f, const struct bus_message *m)
 {
-	struct str rest = m->payload, sequence, sent;
+	struct str rest = m->payload, name = str_of(m->name), sequence, sent;
 	uint64_t from, then, now = clock_ns();
-	size_t at = m->name.len;
+	size_t at = name.len;
 
-	while (at > 0 && m->name.p[at - 1] != '.')
+	while (at > 0 && name.p[at - 1] != '.')
 		at--;
-	if (!str_parse_u64(str_sub(m->name, at, STR_REST), &from) || from >= f->sources.count ||
+	if (!str_parse_u64(str_sub(name, at, STR_REST), &from) || from >= f->sources.count ||
 	    !str_next_item(&rest, ' ', &sequence) || !str_next_item(&rest, ' ', &sent) ||
 	    !str_parse_u64(sent, &then))
 		return;

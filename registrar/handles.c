@@ -99,19 +99,37 @@ void handles_fetch_message(const struct handles *h, struct hash128 hash)
 	}
 }
 
-const struct known_message *handles_peek(const struct handles *h, struct hash128 hash)
+struct known_message *handles_peek(const struct handles *h, struct hash128 hash)
 {
 	return find(h, hash);
 }
 
-struct known_message *handles_find(struct handles *h, struct hash128 hash)
+static struct known_message *note_found(struct handles *h, struct known_message *known)
 {
-	struct known_message *known = find(h, hash);
-
 	h->clock++;
 	if (known)
 		known->used = h->clock;
 	return known;
+}
+
+struct known_message *handles_find(struct handles *h, struct hash128 hash)
+{
+	return note_found(h, find(h, hash));
+}
+
+/* Places move when the cache grows. */
+static bool is_place(const struct handles *h, const struct known_message *place)
+{
+	return place >= h->messages && place < h->messages + h->sets * WAYS;
+}
+
+struct known_message *handles_find_again(struct handles *h, struct known_message *peeked,
+					 struct hash128 hash)
+{
+	if (!is_place(h, peeked) || !peeked->count || peeked->hash.a != hash.a ||
+	    peeked->hash.b != hash.b)
+		return handles_find(h, hash);
+	return note_found(h, peeked);
 }
 
 static unsigned count_free(const struct handles *h, uint64_t set)

@@ -29,7 +29,11 @@ void handles_destroy(struct handles *handles);
  * change nothing; a peek is no find. */
 void handles_fetch_tags(const struct handles *handles, struct hash128 hash);
 void handles_fetch_message(const struct handles *handles, struct hash128 hash);
-const struct known_message *handles_peek(const struct handles *handles, struct hash128 hash);
+struct known_message *handles_peek(const struct handles *handles, struct hash128 hash);
+
+/* What a peek has shown (it may be NULL), if that is still so; otherwise as handles_find(). */
+struct known_message *handles_find_again(struct handles *handles, struct known_message *peeked,
+					 struct hash128 hash);
 
 /* The message of that hash, or NULL: it is not known. */
 struct known_message *handles_find(struct handles *handles, struct hash128 hash);

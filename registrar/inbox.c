@@ -72,28 +72,31 @@ void batch_return(struct batch *batch)
 	struct batch_home *home = batch->home;
 
 	atomic_fetch_sub_explicit(&home->pending_bytes, batch->bytes, memory_order_relaxed);
-	cds_wfs_node_init(&batch->returned);
-	__tsan_release(batch);
-	cds_wfs_push(&home->returned, &batch->returned);
+	atomic_fetch_add_explicit(&home->returned_bytes, batch->bytes, memory_order_relaxed);
+	batch->next_returned = atomic_load_explicit(&home->returned, memory_order_relaxed);
+	while (!atomic_compare_exchange_weak_explicit(&home->returned, &batch->next_returned, batch,
+						      memory_order_release, memory_order_relaxed))
+		;
 }
 
 void batch_home_init(struct batch_home *home)
 {
 	atomic_init(&home->pending_bytes, 0);
-	cds_wfs_init(&home->returned);
+	atomic_init(&home->returned_bytes, 0);
+	atomic_init(&home->returned, NULL);
 }
 
+/* All of them are taken at once, so none can return meanwhile and be taken for another. */
 void batch_home_clear(struct batch_home *home)
 {
-	struct cds_wfs_head *all = __cds_wfs_pop_all(&home->returned);
-	struct cds_wfs_node *node = all ? cds_wfs_first(all) : NULL, *next;
+	struct batch *batch = atomic_exchange_explicit(&home->returned, NULL, memory_order_acquire);
 
-	for (; node; node = next) {
-		struct batch *batch = caa_container_of(node, struct batch, returned);
+	while (batch) {
+		struct batch *next = batch->next_returned;
 
-		next = cds_wfs_next_blocking(node);
-		__tsan_acquire(batch);
+		atomic_fetch_sub_explicit(&home->returned_bytes, batch->bytes, memory_order_relaxed);
 		batch_free(batch);
+		batch = next;
 	}
 }
 

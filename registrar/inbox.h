@@ -13,7 +13,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <urcu/wfcqueue.h>
-#include <urcu/wfstack.h>
 
 #include "registrar/bus_message.h"
 
@@ -22,15 +21,14 @@
 /* Where batches come from, and return to. */
 struct batch_home {
 	atomic_uint_least64_t pending_bytes;  /* of registrations, on their way */
-	struct cds_wfs_stack returned;
+	atomic_uint_least64_t returned_bytes; /* of those that came back and are not freed */
+	struct batch *_Atomic returned;       /* the last one; the others behind it */
 };
 
 /* Messages of one connection in the order of arrival. */
 struct batch {
-	union {
-		struct cds_wfcq_node queued;
-		struct cds_wfs_node returned;
-	};
+	struct cds_wfcq_node queued;
+	struct batch *next_returned;
 	struct batch_home *home;
 	unsigned count, next;         /* next: of the consumer */
 	uint64_t bytes;               /* counted as pending */

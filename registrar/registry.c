@@ -15,6 +15,7 @@
 /* Known messages: few at first, as many as could have routes in the table at most. */
 #define KNOWN_FIRST 4096u
 #define ROUTE_BYTES_MIN 128u
+#define RUN_MOST 64
 #define ARENA_ROOM 2048               /* enough for the usual message */
 
 /* One message, on its way into the table. */
@@ -157,9 +158,10 @@ static bool read_message(struct registry *r, const char *subject, struct str pay
 
 /* True if every handle of a known message is still good: done without parsing.  A
  * message of who lost its address is read with care. */
-static bool refresh_known(struct registry *r, struct hash128 hash, unsigned source, uint32_t tick)
+static bool refresh_known(struct registry *r, struct known_message *peeked,
+			  const struct bus_message *m, uint32_t tick)
 {
-	struct known_message *known = handles_find(r->handles, hash);
+	struct known_message *known = handles_find_again(r->handles, peeked, m->hash);
 	const struct route_handle *handles;
 
 	if (!known)
@@ -173,7 +175,7 @@ static bool refresh_known(struct registry *r, struct hash128 hash, unsigned sour
 		known_forget(r->handles, known);
 		return false;
 	}
-	trust_heard(r->trust, handles[0].row, source, tick);
+	trust_heard(r->trust, handles[0].row, m->source, tick);
 	counter_add(r->counters, COUNTER_registry_message_refreshed, 1);
 	return true;
 }
@@ -559,15 +561,9 @@ static void apply_unregistration(struct arrival *a)
 		unregister_uri(a, a->registration.uris[i]);
 }
 
-/* The arrival may have been read ahead. */
-static void take(struct arrival *a, const struct bus_message *m, uint32_t tick)
+/* Neither known nor done with.  The arrival may have been read ahead. */
+static void apply(struct arrival *a, const struct bus_message *m, uint32_t tick)
 {
-	struct registry *r = a->registry;
-
-	if (m->subject == BUS_REGISTER && refresh_known(r, m->hash, m->source, tick)) {
-		note_update(r, tick);
-		return;
-	}
 	if (m->subject == BUS_UNREGISTER)
 		log_at(LOG_LEVEL_DEBUG, "subscriber", "unregister-route", "message=%.*s",
 		       STR_ARG(str_sub(m->payload, 0, 1024)));
@@ -586,39 +582,62 @@ static void put_away(struct arrival *a)
 	a->is_read = false;
 }
 
+/* Messages that are looked at together, and what is known of each. */
+struct run {
+	const struct bus_message *messages;
+	unsigned count;
+	struct known_message *known[RUN_MOST];
+};
+
 /* Memory for known messages: one step for all before the next step, for each begins
  * where the one before has pointed. */
-static void fetch_known(const struct registry *r, const struct bus_message *run, unsigned count)
+static void fetch_known(const struct registry *r, struct run *run)
 {
-	const struct known_message *known;
+	for (unsigned i = 0; i < run->count; i++)
+		handles_fetch_tags(r->handles, run->messages[i].hash);
+	for (unsigned i = 0; i < run->count; i++)
+		handles_fetch_message(r->handles, run->messages[i].hash);
+	for (unsigned i = 0; i < run->count; i++) {
+		const struct bus_message *m = &run->messages[i];
+		struct known_message *known = m->subject == BUS_REGISTER ?
+					      handles_peek(r->handles, m->hash) : NULL;
 
-	for (unsigned i = 0; i < count; i++)
-		handles_fetch_tags(r->handles, run[i].hash);
-	for (unsigned i = 0; i < count; i++)
-		handles_fetch_message(r->handles, run[i].hash);
-	for (unsigned i = 0; i < count; i++)
-		if ((known = handles_peek(r->handles, run[i].hash)))
+		run->known[i] = known;
+		if (known) {
 			route_writer_fetch(r->writer, known_handles(known));
-	for (unsigned i = 0; i < count; i++)
-		if ((known = handles_peek(r->handles, run[i].hash)))
-			route_writer_fetch_route(r->writer, known_handles(known));
+			seen_fetch(r->trust->seen, known_handles(known)->row);
+		}
+	}
+	for (unsigned i = 0; i < run->count; i++)
+		if (run->known[i])
+			route_writer_fetch_route(r->writer, known_handles(run->known[i]));
 }
 
-static bool is_known(const struct registry *r, const struct bus_message *m)
+static void take_run(struct registry *r, struct run *run, uint32_t tick)
 {
-	return m->subject == BUS_REGISTER && handles_peek(r->handles, m->hash);
+	fetch_known(r, run);
+	for (unsigned i = 0; i < run->count; i++) {
+		struct arrival *now = &r->arrivals[i % 2], *next = &r->arrivals[(i + 1) % 2];
+		const struct bus_message *m = &run->messages[i];
+
+		if (i + 1 < run->count && !run->known[i + 1])
+			read_arrival(next, m + 1, tick);
+		if (m->subject == BUS_REGISTER && refresh_known(r, run->known[i], m, tick))
+			note_update(r, tick);
+		else
+			apply(now, m, tick);
+		put_away(now);
+	}
 }
 
-void registry_take(struct registry *r, const struct bus_message *run, unsigned count,
+void registry_take(struct registry *r, const struct bus_message *messages, unsigned count,
 		   uint32_t tick)
 {
-	fetch_known(r, run, count);
-	for (unsigned i = 0; i < count; i++) {
-		struct arrival *now = &r->arrivals[i % 2], *next = &r->arrivals[(i + 1) % 2];
+	while (count) {
+		struct run run = { messages, count < RUN_MOST ? count : RUN_MOST, { NULL } };
 
-		if (i + 1 < count && !is_known(r, &run[i + 1]))
-			read_arrival(next, &run[i + 1], tick);
-		take(now, &run[i], tick);
-		put_away(now);
+		take_run(r, &run, tick);
+		messages += run.count;
+		count -= run.count;
 	}
 }

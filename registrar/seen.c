@@ -80,6 +80,14 @@ struct row_note *seen_row(struct seen *seen, uint32_t row)
 	return &seen->notes[row];
 }
 
+void seen_fetch(const struct seen *seen, uint32_t row)
+{
+	if (row >= seen->rows)
+		return;
+	__builtin_prefetch(&seen->ticks[(size_t)row * seen->sources], 1);
+	__builtin_prefetch(&seen->notes[row], 1);
+}
+
 bool seen_claim(struct seen *seen, uint32_t row, uint32_t tag)
 {
 	struct row_note *note = seen_row(seen, row);

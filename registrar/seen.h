@@ -53,6 +53,9 @@ static inline unsigned seen_first(const struct row_note *note)
 	return note->first & 0xf;
 }
 
+/* Fetches the memory that seen_note() will look at. */
+void seen_fetch(const struct seen *seen, uint32_t row);
+
 /* A message about the endpoint came through `source`. */
 void seen_note(struct seen *seen, uint32_t row, unsigned source, uint32_t tick);
 

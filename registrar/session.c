@@ -24,6 +24,7 @@
 #define GATHER_BYTES (32 << 10)       /* less than that at once is not worth a wake-up, so */
 #define GATHER_MS 4                   /* more is waited for so long */
 #define MESSAGE_OVERHEAD 360          /* what the library and a batch keep beside the payload */
+#define RETURNED_BYTES (2u << 20)     /* so many that were applied may wait to be freed */
 #define BURST_BYTES (64u << 20)       /* so many that waited leave memory worth giving back */
 
 struct session {
@@ -150,7 +151,7 @@ static void add(struct batch *b, struct session_shared *shared, enum link_subjec
 
 	*item = (struct bus_message){
 		.subject = classify(name), .source = shared->source, .received_ms = now_ms,
-		.name = str_of(name), .reply = str_of(natsMsg_GetReply(message)),
+		.name = name,
 		.payload = { natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message) },
 		.memory = message,
 	};
@@ -260,13 +261,21 @@ static uint64_t hand_over_all(struct session *s)
 	return bytes;
 }
 
+/* For each message that is freed the library wakes its collector thread, unless that is
+ * awake: so it is better many at once, or when there is nothing else to do. */
+static void free_returned(struct batch_home *batches, bool is_idle)
+{
+	if (is_idle || atomic_load_explicit(&batches->returned_bytes, memory_order_relaxed) >
+		       RETURNED_BYTES)
+		batch_home_clear(batches);
+}
+
 /* The heap of a burst goes back to the machine once all of it was applied. */
 static void give_back(struct session *s)
 {
 	struct batch_home *batches = &s->shared->batches;
 	uint64_t pending = atomic_load_explicit(&batches->pending_bytes, memory_order_relaxed);
 
-	batch_home_clear(batches);
 	if (pending > BURST_BYTES) {
 		s->had_burst = true;
 	} else if (s->had_burst && pending == 0) {
@@ -342,6 +351,7 @@ static void read_what_came(struct session *s)
 static void *read_all(void *argument)
 {
 	struct session *s = argument;
+	uint64_t feed_bytes;
 	eventfd_t ignored;
 	int fd;
 
@@ -359,8 +369,10 @@ static void *read_all(void *argument)
 			natsConnection_ProcessWriteEvent(s->nc);
 		if (fds[0].revents & ~POLLOUT)
 			read_what_came(s);
-		gather(s, hand_over_all(s));
+		feed_bytes = hand_over_all(s);
+		free_returned(&s->shared->batches, feed_bytes == 0);
 		give_back(s);
+		gather(s, feed_bytes);
 	}
 	atomic_store(&s->is_over, true);
 	ring(s->shared->keeper_event);
