@@ -29,6 +29,10 @@ struct bus_source {
 	uint64_t pending_limit;       /* its part of what may wait of all */
 };
 
+/* Before privileges are dropped: so that readers may go before everybody else.  A server
+ * that is not read drops us, and a greet waits behind what is unread. */
+void bus_allow_priority(void);
+
 /* Begins to connect.  `id` names this registrar in probe subjects; settings and greets are
  * borrowed. */
 int bus_open(const struct nats_settings *settings, const char *id, struct greets *greets,

@@ -107,6 +107,7 @@ static int attach(struct registrar *r, struct reason *reason)
 				 .is_patient = recovery.routes > 0,
 				 .count_only_via = count_only_via, .context = r };
 	trust_init(&r->trust, &r->config->settings, &r->feed.sources, r->board);
+	bus_allow_priority();
 	load_snapshot(r, recovery.endpoints);
 	if ((rc = process_drop_privileges(&r->process, reason)) < 0)
 		return rc;

@@ -309,17 +309,19 @@ static bool is_refused_by_quota(struct arrival *a, struct str uri)
 	struct cell *cell = cells_get(t->cells, a->claim.id.host);
 	uint32_t row;
 	bool has_row = owners_row(t->owners, &a->claim.id, &row);
+	unsigned used = used_percent(r);
 	uint64_t suppressed;
 
-	if (quota_allows(&t->quota, has_row ? trust_row(t, row) : NULL, cell, used_percent(r)))
+	if (quota_allows(&t->quota, has_row ? trust_row(t, row) : NULL, cell, used))
 		return false;
 	quota_note_refusal(&t->quota, cell, a->tick);
 	counter_add(r->counters, COUNTER_quota_refusals_total, 1);
 	if (log_limit_allows(&r->quota_limit, &suppressed))
 		log_at(LOG_LEVEL_ERROR, "registry", "quota-exceeded",
 		       "uri=%.*s host=%.*s port=%u application_id=%.*s routes_of_host=%u "
-		       "suppressed=%llu", STR_ARG(uri), STR_ARG(e->host), e->port,
-		       STR_ARG(e->app_id), cell->routes, (unsigned long long)suppressed);
+		       "table_used_percent=%u suppressed=%llu", STR_ARG(uri), STR_ARG(e->host),
+		       e->port, STR_ARG(e->app_id), cell->routes, used,
+		       (unsigned long long)suppressed);
 	return true;
 }
 
