@@ -139,10 +139,25 @@ struct packer {
 	unsigned next;                /* the usual key that should come now */
 };
 
-static bool take(struct packer *p, struct str text)
+/* memcmp() without the call, and with one jump: what is compared is mostly the same. */
+static inline bool is_same(const char *a, const char *b, size_t len)
 {
-	if ((size_t)(p->end - p->at) < text.len ||
-	    (text.len && memcmp(p->at, text.p, text.len) != 0))
+	uint64_t differ = 0;
+	size_t i = 0;
+
+	if (len >= 8) {
+		for (; i + 8 < len; i += 8)
+			differ |= eight_at(a + i) ^ eight_at(b + i);
+		return (differ | (eight_at(a + len - 8) ^ eight_at(b + len - 8))) == 0;
+	}
+	for (; i < len; i++)
+		differ |= (uint64_t)(a[i] ^ b[i]);
+	return differ == 0;
+}
+
+static inline bool take(struct packer *p, struct str text)
+{
+	if ((size_t)(p->end - p->at) < text.len || !is_same(p->at, text.p, text.len))
 		return false;
 	p->at += text.len;
 	return true;
@@ -241,9 +256,10 @@ static bool pack_value(struct packer *p, const struct key *key, unsigned *how)
 	for (unsigned i = key->from; i < key->to; i++) {
 		struct str text = inst_text(p->inst, i);
 
-		*how = VALUE_TEXT + i;
-		if (is_quoted(p, text.len) && take(p, text))
+		if (is_quoted(p, text.len) && take(p, text)) {
+			*how = VALUE_TEXT + i;
 			return take_char(p, '"');
+		}
 	}
 	if (!is_quoted(p, GUID_TEXT) || !pack_guid(p->at, p->out))
 		return pack_value_in_full(p, how);
@@ -282,11 +298,12 @@ static bool pack_object(struct packer *p)
 
 size_t tags_pack(const struct inst *inst, struct str tags, char out[TAGS_PACKED_MAX])
 {
-	struct packer p = { .inst = inst, .at = tags.p, .end = tags.p + tags.len, .out = out + 2 };
+	struct packer p = { .inst = inst, .at = tags.p, .out = out + 2 };
 	bool is_object;
 
 	if (str_is_empty(tags))
 		return 0;
+	p.end = tags.p + tags.len;
 	is_object = pack_object(&p);
 	if (!is_object) {
 		p.out = out + 2;
