@@ -86,15 +86,14 @@ USES_dump      := dump shm base
 
 LINK_base      := -lconfig -lpthread
 LINK_shm       := $(LINK_base) -lrt
-LINK_tags      := -llz4
 LINK_master    := $(LINK_shm)
-LINK_registrar := $(LINK_shm) -lnats -ljansson -lurcu-common -lz $(LINK_tags)
+LINK_registrar := $(LINK_shm) -lnats -ljansson -lurcu-common -lz
 LINK_net       := $(LINK_base) -lssl -lcrypto -lcares
 LINK_http      := $(LINK_net)
 LINK_upstream  := $(LINK_net) -lrt
-LINK_proxy     := $(LINK_upstream) $(LINK_tags)
+LINK_proxy     := $(LINK_upstream)
 LINK_worker    := $(LINK_proxy)
-LINK_dump      := $(LINK_shm) $(LINK_tags)
+LINK_dump      := $(LINK_shm)
 
 MAIN_wye           := master/main.c
 MAIN_wye-worker    := worker/main.c
@@ -125,7 +124,7 @@ $(BUILD)/%.o: %.c Makefile
 # --- packages
 
 BUILD_PACKAGES := gcc make pkg-config libssl-dev liburcu-dev libnats-dev libconfig-dev libjansson-dev \
-                  libc-ares-dev libnghttp2-dev liblz4-dev zlib1g-dev
+                  libc-ares-dev libnghttp2-dev zlib1g-dev
 RUN_PACKAGES   := nats-server python3 curl
 TEST_PACKAGES  := libcmocka-dev python3-pytest python3-pytest-xdist nodejs strace
 LINT_PACKAGES  := cppcheck
@@ -181,7 +180,7 @@ UNIT_FIXTURES_worker    := base net http shm upstream proxy
 define unit
 $(BUILD)/unit/$(1)/%: $(BUILD)/tests/unit/$(1)/%.o $(foreach f,$(UNIT_FIXTURES_$(1)),$(call objects,$(call FIXTURE_C,$(f)_))) $(foreach l,$(UNIT_USES_$(1)),$(call archive,$(l)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) $(foreach l,$(UNIT_USES_$(1)),$(call archive,$(l))) -lcmocka $(LINK_$(1)) $(if $(filter shm_writer,$(UNIT_USES_$(1))),$(LINK_tags))
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) $(foreach l,$(UNIT_USES_$(1)),$(call archive,$(l))) -lcmocka $(LINK_$(1))
 endef
 $(foreach l,base shm master registrar net http upstream proxy worker,$(eval $(call unit,$(l))))
 .SECONDARY:
@@ -191,7 +190,7 @@ TOOL_C   := $(wildcard tests/torture/*.c)
 TOOL_BIN := $(patsubst tests/torture/%.c,$(BUILD)/torture/%,$(TOOL_C))
 $(BUILD)/torture/%: $(BUILD)/tests/torture/%.o $(foreach l,shm_writer shm base,$(call archive,$(l)))
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $< $(foreach l,shm_writer shm base,$(call archive,$(l))) $(LINK_shm) $(LINK_tags)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(foreach l,shm_writer shm base,$(call archive,$(l))) $(LINK_shm)
 
 # Programs of the comparison with other proxies; they link nothing of ours.
 BENCH_C   := $(wildcard tests/bench/*.c)
@@ -205,7 +204,7 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 FUZZ_C      := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_REPLAY := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_C))
 FUZZ_USES   := dump registrar proxy upstream http net shm_writer shm base
-FUZZ_LINK   := -lnats -ljansson -lurcu-common -lz $(LINK_tags) -lssl -lcrypto -lcares -lconfig -lpthread -lrt
+FUZZ_LINK   := -lnats -ljansson -lurcu-common -lz -lssl -lcrypto -lcares -lconfig -lpthread -lrt
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(foreach l,$(FUZZ_USES),$(call archive,$(l)))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(foreach l,$(FUZZ_USES),$(call archive,$(l))) $(FUZZ_LINK)

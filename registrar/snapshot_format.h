@@ -16,7 +16,7 @@
 #include "base/reason.h"
 #include "shm/route_image.h"
 
-#define SNAPSHOT_VERSION 2
+#define SNAPSHOT_VERSION 3
 #define SNAPSHOT_INSTANCE_MAX 64
 
 struct snapshot_head {

@@ -5,7 +5,7 @@
  * belongs to one table only (row, serial, references, keyed hashes) is left out.
  *
  * Files outlive tables of other layouts: whatever changes in a block from its `bytes` on,
- * or in how tags are packed, is a new SNAPSHOT_VERSION as well (test_route_image has a
+ * or in how tags are packed, is a new SNAPSHOT_VERSION as well (test_route_load has a
  * record to compare with).
  *
  * Parses and formats only: no files, no table.  The registrar writes and reads them,

@@ -23,7 +23,7 @@
 #include "route_hash.h"
 
 #define TABLE_MAGIC  0x656c626174657957u      /* "Wyetable" */
-#define TABLE_LAYOUT 5u
+#define TABLE_LAYOUT 6u
 
 /* What the arena is that the root does not point into. */
 enum spare { SPARE_CLEAN, SPARE_FILLING, SPARE_DRAINING };

@@ -29,7 +29,6 @@ RESTRICTED = {
     r"nats(/.*)?\.h": re.compile(r"registrar/(bus|inbox|session|nats_tls)\.[ch]"),
     r"jansson\.h": re.compile(r"registrar/.*"),
     r"zlib\.h": re.compile(r"registrar/snapshot_format\.c"),
-    r"lz4\.h": re.compile(r"shm/tags\.c"),
     r"nghttp2/.*": re.compile(r"worker/http/http2\.c"),
     r"openssl/.*": re.compile(r"worker/net/.*"),
     r"ares\.h": re.compile(r"worker/net/resolver\.c"),
