@@ -18,9 +18,10 @@
 #include "base/must.h"
 #include "base/str.h"
 
-#define LINE_SLACK 64
+#define LINE_SLACK 64u
 
 static struct log_settings settings = { LOG_LEVEL_INFO, false, "wye" };
+static struct str source = STR_INIT("wye");
 static __thread const char *default_component;
 
 /* Lines of this thread that wait to be written together, and behind them the one that
@@ -59,10 +60,10 @@ static void put(struct line *l, const char *bytes, size_t n)
 	keep(l, n);
 }
 
-/* A text that is long enough to be written as one, which is all that literals are. */
+/* A literal of the program: shorter than the slack, so written before it is checked. */
 #define put_literal(l, text) \
 	do { \
-		_Static_assert(sizeof(text) <= LINE_SLACK, "longer than the slack"); \
+		_Static_assert(sizeof(text) <= LINE_SLACK, "a literal for put()"); \
 		memcpy((l)->at, text, sizeof(text) - 1); \
 		keep(l, sizeof(text) - 1); \
 	} while (0)
@@ -90,7 +91,7 @@ static void put_hex(struct line *l, uint64_t value)
 	keep(l, digits);
 }
 
-static void put_double(struct line *l, double value)
+static __attribute__((noinline)) void put_double(struct line *l, double value)
 {
 	char number[DBL_MAX_10_EXP + 16];
 
@@ -121,19 +122,31 @@ static size_t put_special(struct line *l, struct str s)
 	return n;
 }
 
-static void put_escaped(struct line *l, struct str s)
+static __attribute__((noinline)) void put_rarely_plain(struct line *l, struct str s)
 {
-	while (s.len <= room(l)) {            /* no byte takes less than one */
-		size_t n = str_copy_plain(s, l->at);
+	while (s.len && s.len <= room(l)) {
+		size_t n = put_special(l, s);
 
-		keep(l, n);
-		if (n == s.len)
-			return;
 		s = str_range(s.p + n, s.p + s.len);
-		n = put_special(l, s);
+		n = str_plain_run(s);
+		put(l, s.p, n);
 		s = str_range(s.p + n, s.p + s.len);
 	}
-	l->is_full = true;
+	l->is_full |= s.len > 0;
+}
+
+static void put_escaped(struct line *l, struct str s)
+{
+	size_t n;
+
+	if (s.len > room(l)) {                /* no byte takes less than one */
+		l->is_full = true;
+		return;
+	}
+	n = str_copy_plain(s, l->at);
+	l->at += n;
+	if (n < s.len)
+		put_rarely_plain(l, str_range(s.p + n, s.p + s.len));
 }
 
 static void put_signed(struct line *l, struct log_value v, va_list *args)
@@ -163,10 +176,10 @@ static void put_string(struct line *l, struct log_value v, va_list *args)
 {
 	int precision = v.has_precision ? va_arg(*args, int) : -1;
 	const char *text = va_arg(*args, const char *);
-	struct str s = str_of(text);
+	struct str s = { text, 0 };
 
-	if (precision >= 0)
-		s.len = (size_t)precision;
+	if (text)
+		s.len = precision >= 0 ? (size_t)precision : strlen(text);
 	if (v.is_json)
 		put(l, s.p, s.len);
 	else
@@ -199,13 +212,10 @@ static void put_value(struct line *l, struct log_value v, va_list *args)
 	}
 }
 
-/* From the quote that closes "source" to the end of the line. */
-static void put_rest(struct line *l, const char *format, va_list *args)
+/* What follows the source, step by step to the end of the line. */
+static void put_steps(struct line *l, const struct log_step *step, const char *text,
+		      va_list *args)
 {
-	const struct log_plan *plan = log_plan_of(format);
-	const struct log_step *step = plan->steps;
-	const char *text = plan->text;
-
 	for (;; step++) {
 		put_ready(l, text, step->text_len);
 		if (!step->value.letter)
@@ -232,25 +242,19 @@ static void put_timestamp(struct line *l)
 	put_literal(l, "\"");
 }
 
-static void put_head(struct line *l, enum log_level level, const char *component,
-		     const char *event)
+static void put_head(struct line *l, enum log_level level)
 {
-	put_literal(l, "{\"log_level\":0,\"timestamp\":");
-	l->at[-(ptrdiff_t)sizeof("0,\"timestamp\":") + 1] += (char)level;
+	put_literal(l, "{\"log_level\":");
+	*l->at = (char)('0' + level);
+	keep(l, 1);
+	put_literal(l, ",\"timestamp\":");
 	put_timestamp(l);
-	put_literal(l, ",\"message\":\"");
-	put(l, event, strlen(event));         /* the program's own words need no escape */
-	put_literal(l, "\",\"source\":\"");
-	put_escaped(l, str_of(settings.source));
-	if (component) {
-		put_literal(l, ".");
-		put(l, component, strlen(component));
-	}
 }
 
 void log_configure(const struct log_settings *wanted)
 {
 	settings = *wanted;
+	source = str_of(wanted->source);
 }
 
 void log_set_component(const char *component)
@@ -319,16 +323,20 @@ void log_line(enum log_level level, const char *component, const char *event,
 	      const char *format, ...)
 {
 	static const char bare[] = "\"}\n";   /* how a line without data ends */
-	char *begin = held.text + held.len;
-	struct line l = { begin, begin + LOG_LINE_MAX - (sizeof(bare) - 1), false };
-	char *before_data;
+	const struct log_plan *plan = log_plan_of(component ? component : default_component,
+						  event, format);
+	const char *after_source = plan->text + plan->steps[0].text_len;
+	char *begin = held.text + held.len, *before_data;
+	struct line l = { begin, begin + LOG_LINE_MAX / 2, false };  /* the rest is for data */
 	va_list args;
 
-	put_head(&l, level, component ? component : default_component, event);
-	before_data = l.at;
+	put_head(&l, level);
+	put_ready(&l, plan->text, plan->steps[0].text_len);
+	put_escaped(&l, source);
+	before_data = l.at + plan->component_len;
 	l.end = begin + LOG_LINE_MAX;
 	va_start(args, format);
-	put_rest(&l, format, &args);
+	put_steps(&l, plan->steps + 1, after_source, &args);
 	va_end(args);
 	if (l.is_full) {
 		l.at = before_data;

@@ -1,6 +1,6 @@
 /*
- * base/log_plan.c - formats are read key by key, and the last few of them kept
- * by each thread, so that a line of a burst costs little more than its values.
+ * base/log_plan.c - formats are read key by key, and the last few plans kept by
+ * each thread, so that a line of a burst costs little more than its values.
  */
 #include "base/log_plan.h"
 
@@ -9,7 +9,11 @@
 
 #define KEPT 16
 
-static __thread const char *kept_formats[KEPT];
+struct place {
+	const char *component, *event, *format;
+};
+
+static __thread struct place kept_places[KEPT];
 static __thread struct log_plan kept_plans[KEPT];
 static __thread unsigned oldest;
 
@@ -40,7 +44,7 @@ static void add_word(struct draft *d, struct str word)
 /* Ends a step with its value; the next begins without text. */
 static void add_value(struct draft *d, struct log_value value)
 {
-	must(d->step < d->plan->steps + LOG_PLAN_VALUES);
+	must(d->step < d->plan->steps + LOG_PLAN_VALUES + 1);
 	d->step->value = value;
 	*++d->step = (struct log_step){ 0 };
 }
@@ -143,28 +147,49 @@ static void add_data(struct draft *d, const char *format)
 	add(d, STR("}"));
 }
 
-static void plan_make(struct log_plan *plan, const char *format)
+/* The program's own words need no escape. */
+static void add_head(struct draft *d, const char *component, const char *event)
+{
+	add(d, STR(",\"message\":"));
+	add_word(d, str_of(event));
+	add(d, STR(",\"source\":\""));
+	add_value(d, (struct log_value){ 0 });
+	if (component) {
+		add(d, STR("."));
+		add(d, str_of(component));
+	}
+	d->plan->component_len = d->step->text_len;
+}
+
+static void plan_make(struct log_plan *plan, const struct place *place)
 {
 	struct draft d = { .plan = plan, .step = plan->steps, .is_first = true };
 
 	*d.step = (struct log_step){ 0 };
+	add_head(&d, place->component, place->event);
 	add(&d, STR("\""));
-	if (strcmp(format, "%s") != 0)        /* LOG_NO_DATA */
-		add_data(&d, format);
+	if (strcmp(place->format, "%s") != 0) /* LOG_NO_DATA */
+		add_data(&d, place->format);
 	add(&d, STR("}\n"));
 }
 
-const struct log_plan *log_plan_of(const char *format)
+static bool is_same_place(const struct place *a, const struct place *b)
 {
+	return a->format == b->format && a->event == b->event && a->component == b->component;
+}
+
+const struct log_plan *log_plan_of(const char *component, const char *event, const char *format)
+{
+	struct place place = { component, event, format };
 	unsigned i = 0;
 
-	while (i < KEPT && kept_formats[i] != format)
+	while (i < KEPT && !is_same_place(&kept_places[i], &place))
 		i++;
 	if (i == KEPT) {
 		i = oldest++ % KEPT;
-		kept_formats[i] = NULL;       /* the format may break a must() */
-		plan_make(&kept_plans[i], format);
-		kept_formats[i] = format;
+		kept_places[i] = (struct place){ 0 };  /* the format may break a must() */
+		plan_make(&kept_plans[i], &place);
+		kept_places[i] = place;
 	}
 	return &kept_plans[i];
 }

@@ -1,7 +1,7 @@
 /*
- * base/log_plan.h - what a format of the component log means, worked out once:
- * ready JSON text, a value, ready JSON text, a value...  Used by log.c only; it
- * never sees a value.
+ * base/log_plan.h - what the lines from one place of the program have in common,
+ * worked out once: ready JSON text, a value, ready JSON text, a value...  Used by
+ * log.c only; it never sees a value.
  */
 #ifndef BASE_LOG_PLAN_H
 #define BASE_LOG_PLAN_H
@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #define LOG_PLAN_VALUES 32        /* in one format */
-#define LOG_PLAN_TEXT 1024        /* bytes of all its ready texts */
-#define LOG_TEXT_STEP 16u         /* texts may be read up to a multiple of this */
+#define LOG_PLAN_TEXT 1280        /* bytes of all its ready texts */
+#define LOG_TEXT_STEP 32u         /* texts may be read up to a multiple of this */
 
 /* What a conversion takes from the arguments.  Quotes around it are in the texts. */
 struct log_value {
@@ -26,14 +26,17 @@ struct log_step {
 	struct log_value value;
 };
 
+/* The line from `,"message":` to its end.  Step 0 has no value: what follows its text
+ * is the prefix of the source; the next text begins with the component. */
 struct log_plan {
-	struct log_step steps[LOG_PLAN_VALUES + 1];
+	uint16_t component_len;       /* how much of the text of step 1 is before the data */
+	struct log_step steps[LOG_PLAN_VALUES + 2];
 	char text[LOG_PLAN_TEXT + LOG_TEXT_STEP];
 };
 
-/* The plan of a format: from the quote that closes "source" to the end of the line.
- * This thread's, and only until it asks for another.  A format is known by its
- * address, so its bytes must never change. */
-const struct log_plan *log_plan_of(const char *format);
+/* What all three, and only they, decide.  `component` may be NULL.  The plan is this
+ * thread's, and only until it asks for another.  The three texts are known by their
+ * addresses, so their bytes must never change. */
+const struct log_plan *log_plan_of(const char *component, const char *event, const char *format);
 
 #endif
