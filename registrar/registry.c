@@ -98,20 +98,23 @@ bool registry_is_in_shard(const struct registrar_settings *s, struct str segment
 static void log_endpoint(enum log_level level, const char *event, struct str uri,
 			 const struct endpoint *e)
 {
-	char backend[512];
-	size_t len = endpoint_format_address(e, backend, sizeof(backend));
 	struct str segment = str_is_empty(e->isolation_segment) ? STR("-") : e->isolation_segment;
+	struct str is_tls = e->flags & ENDPOINT_TLS ? STR("true") : STR("false");
+	char backend[512];
+	size_t len;
 
+	if (!log_is_on(level))
+		return;
+	len = endpoint_format_address(e, backend, sizeof(backend));
 	if (str_has_suffix(uri, STR("/")))
 		uri.len--;
-	log_at(level, "registry", event,
-	       "uri=%.*s route_service_url=%.*s backend=%.*s application_id=%.*s "
-	       "instance_id=%.*s server_cert_domain_san=%.*s protocol=%.*s "
-	       "modification_tag:=%s isolation_segment=%.*s isTLS:=%s",
-	       STR_ARG(uri), STR_ARG(e->route_service_url), (int)len, backend,
-	       STR_ARG(e->app_id), STR_ARG(e->instance_id), STR_ARG(e->san),
-	       STR_ARG(e->protocol), "{\"guid\":\"\",\"index\":0}", STR_ARG(segment),
-	       e->flags & ENDPOINT_TLS ? "true" : "false");
+	log_line(level, "registry", event,
+		 "uri=%.*s route_service_url=%.*s backend=%.*s application_id=%.*s "
+		 "instance_id=%.*s server_cert_domain_san=%.*s protocol=%.*s "
+		 "modification_tag:={\"guid\":\"\",\"index\":0} isolation_segment=%.*s isTLS:=%.*s",
+		 STR_ARG(uri), STR_ARG(e->route_service_url), (int)len, backend,
+		 STR_ARG(e->app_id), STR_ARG(e->instance_id), STR_ARG(e->san),
+		 STR_ARG(e->protocol), STR_ARG(segment), STR_ARG(is_tls));
 }
 
 static void log_invalid(struct registry *r, const char *subject, struct str payload,

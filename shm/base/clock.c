@@ -131,7 +131,6 @@ void timestamp_format(uint64_t wall_ns, char out[TIMESTAMP_SIZE])
 	static __thread time_t known = -1;    /* its date costs more than all the rest */
 	static __thread char date[24];
 	time_t seconds = (time_t)(wall_ns / 1000000000u);
-	uint64_t ns = wall_ns % 1000000000u;
 	struct tm tm;
 
 	if (seconds != known) {
@@ -141,7 +140,6 @@ void timestamp_format(uint64_t wall_ns, char out[TIMESTAMP_SIZE])
 	}
 	memcpy(out, date, 19);
 	out[19] = '.';
-	for (int i = 28; i > 19; i--, ns /= 10)
-		out[i] = (char)('0' + ns % 10);
+	u64_format_nine(wall_ns % 1000000000u, out + 20);
 	memcpy(out + 29, "Z", 2);
 }

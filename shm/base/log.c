@@ -1,269 +1,260 @@
 /*
- * base/log.c - the component log.  The format string is walked key by key, so
- * that values keep their type on the way into JSON.
+ * base/log.c - the component log.  A line is put together where it will be written
+ * from: ready text and values in turn, as log_plan.c reads the format.
  */
 #include "base/log.h"
 
+#include <float.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log_plan.h"
 #include "base/must.h"
 #include "base/str.h"
 
+#define LINE_SLACK 64u
+
 static struct log_settings settings = { LOG_LEVEL_INFO, false, "wye" };
+static struct str source = STR_INIT("wye");
 static __thread const char *default_component;
 
-/* Lines of this thread that wait to be written together. */
+/* Lines of this thread that wait to be written together, and behind them the one that
+ * is being put together. */
 static __thread struct {
 	bool is_on;
 	size_t len, most;
-	char text[LOG_HOLD_MAX];
+	char text[LOG_HOLD_MAX + LOG_LINE_MAX + LINE_SLACK];
 } held;
 
+/* A line grows at `at`; `end` is where it is full.  Whoever puts may write LINE_SLACK
+ * bytes more than he keeps. */
 struct line {
-	char text[LOG_LINE_MAX];
-	size_t len;
+	char *at, *end;
 	bool is_full;
 };
 
+static size_t room(const struct line *l)
+{
+	return (size_t)(l->end - l->at);
+}
+
+/* Keeps n of the bytes that were written at `at`, if that many may be. */
+static void keep(struct line *l, size_t n)
+{
+	if (n > room(l))
+		l->is_full = true;
+	else
+		l->at += n;
+}
+
 static void put(struct line *l, const char *bytes, size_t n)
 {
-	if (n > sizeof(l->text) - l->len) {
-		l->is_full = true;
-		return;
-	}
-	memcpy(l->text + l->len, bytes, n);
-	l->len += n;
+	if (n <= room(l) && n)
+		memcpy(l->at, bytes, n);
+	keep(l, n);
 }
 
-#define put_literal(l, text) put(l, text, sizeof(text) - 1)
+/* A literal of the program: shorter than the slack, so written before it is checked. */
+#define put_literal(l, text) \
+	do { \
+		_Static_assert(sizeof(text) <= LINE_SLACK, "a literal for put()"); \
+		memcpy((l)->at, text, sizeof(text) - 1); \
+		keep(l, sizeof(text) - 1); \
+	} while (0)
 
-/* What the program itself writes needs no escape. */
-static void put_word(struct line *l, struct str word)
+/* Ready text of a plan: short, so copied in steps without a call. */
+static void put_ready(struct line *l, const char *text, size_t n)
 {
-	put_literal(l, "\"");
-	put(l, word.p, word.len);
-	put_literal(l, "\"");
-}
-
-static void put_number(struct line *l, const char *format, ...)
-{
-	char number[64];
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(number, sizeof(number), format, args);
-	va_end(args);
-	put(l, number, n > 0 ? (size_t)n : 0);
+	if (n <= room(l))
+		for (size_t i = 0; i < n; i += LOG_TEXT_STEP)
+			memcpy(l->at + i, text + i, LOG_TEXT_STEP);
+	keep(l, n);
 }
 
 static void put_u64(struct line *l, uint64_t value)
 {
-	char digits[20];
+	keep(l, u64_format(value, l->at));
+}
 
-	put(l, digits, u64_format(value, digits));
+static void put_hex(struct line *l, uint64_t value)
+{
+	unsigned digits = value ? (67u - (unsigned)__builtin_clzll(value)) / 4 : 1;
+
+	for (unsigned i = digits; i-- > 0; value >>= 4)
+		l->at[i] = "0123456789abcdef"[value & 15];
+	keep(l, digits);
+}
+
+static __attribute__((noinline)) void put_double(struct line *l, double value)
+{
+	char number[DBL_MAX_10_EXP + 16];
+
+	put(l, number, (size_t)snprintf(number, sizeof(number), "%.6f", value));
+}
+
+/* The one character that `s` begins with, which is not plain.  Returns its bytes. */
+static size_t put_special(struct line *l, struct str s)
+{
+	unsigned char c = (unsigned char)*s.p;
+	uint32_t rune;
+	size_t n = utf8_decode(s, &rune);
+
+	if (n == 0) {
+		put_literal(l, "\\ufffd");
+		return 1;
+	}
+	if (c == '"' || c == '\\') {
+		put_literal(l, "\\");
+	} else if (c < 0x20 || c == 0x7f) {
+		put_literal(l, "\\u00");
+		l->at[0] = "0123456789abcdef"[c >> 4];
+		l->at[1] = "0123456789abcdef"[c & 15];
+		keep(l, 2);
+		return 1;
+	}
+	put(l, s.p, n);
+	return n;
+}
+
+static __attribute__((noinline)) void put_rarely_plain(struct line *l, struct str s)
+{
+	while (s.len && s.len <= room(l)) {
+		size_t n = put_special(l, s);
+
+		s = str_range(s.p + n, s.p + s.len);
+		n = str_plain_run(s);
+		put(l, s.p, n);
+		s = str_range(s.p + n, s.p + s.len);
+	}
+	l->is_full |= s.len > 0;
 }
 
 static void put_escaped(struct line *l, struct str s)
 {
-	for (size_t i = 0; i < s.len && !l->is_full;) {
-		size_t run = str_plain_run(str_sub(s, i, STR_REST)), n;
-		unsigned char c;
-		uint32_t rune;
+	size_t n;
 
-		put(l, s.p + i, run);
-		i += run;
-		if (i == s.len)
-			return;
-		c = (unsigned char)s.p[i];
-		n = utf8_decode(str_sub(s, i, STR_REST), &rune);
-		if (n == 0) {
-			put_literal(l, "\\ufffd");
-			i++;
-		} else if (c == '"' || c == '\\') {
-			put(l, c == '"' ? "\\\"" : "\\\\", 2);
-			i++;
-		} else if (c < 0x20 || c == 0x7f) {
-			put_number(l, "\\u%04x", c);
-			i++;
-		} else {
-			put(l, s.p + i, n);
-			i += n;
-		}
+	if (s.len > room(l)) {                /* no byte takes less than one */
+		l->is_full = true;
+		return;
 	}
+	n = str_copy_plain(s, l->at);
+	l->at += n;
+	if (n < s.len)
+		put_rarely_plain(l, str_range(s.p + n, s.p + s.len));
 }
 
-static void put_string(struct line *l, struct str s)
+static void put_signed(struct line *l, struct log_value v, va_list *args)
 {
-	put_literal(l, "\"");
-	put_escaped(l, s);
-	put_literal(l, "\"");
+	long long value = v.size == 'L' ? va_arg(*args, long long) :
+			  v.size == 'l' ? va_arg(*args, long) :
+			  v.size == 'z' ? va_arg(*args, ssize_t) : va_arg(*args, int);
+
+	if (value < 0)
+		put_literal(l, "-");
+	put_u64(l, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
-/* One conversion: its length modifier and letter.  *format moves past it. */
-struct conversion {
-	bool has_precision;
-	char size;                    /* 0, 'l', 'L' for ll, 'z' */
-	char letter;
-};
-
-static struct conversion take_conversion(const char **format)
+static void put_unsigned(struct line *l, struct log_value v, va_list *args)
 {
-	struct conversion c = { 0 };
-	const char *f = *format + 1;          /* past '%' */
+	uint64_t value = v.size == 'L' ? va_arg(*args, unsigned long long) :
+			 v.size == 'l' ? va_arg(*args, unsigned long) :
+			 v.size == 'z' ? va_arg(*args, size_t) : va_arg(*args, unsigned);
 
-	if (f[0] == '.' && f[1] == '*') {
-		c.has_precision = true;
-		f += 2;
-	} else {
-		while ((*f >= '0' && *f <= '9') || *f == '.')
-			f++;
-	}
-	if (f[0] == 'l' && f[1] == 'l') {
-		c.size = 'L';
-		f += 2;
-	} else if (*f == 'l' || *f == 'z') {
-		c.size = *f++;
-	} else if (*f == 'h') {
-		while (*f == 'h')
-			f++;
-	}
-	c.letter = *f++;
-	*format = f;
-	return c;
-}
-
-static void put_signed(struct line *l, struct conversion c, va_list *args)
-{
-	long long value = c.size == 'L' ? va_arg(*args, long long) :
-			  c.size == 'l' ? va_arg(*args, long) :
-			  c.size == 'z' ? va_arg(*args, ssize_t) : va_arg(*args, int);
-
-	put_number(l, "%lld", value);
-}
-
-static void put_unsigned(struct line *l, struct conversion c, va_list *args)
-{
-	unsigned long long value = c.size == 'L' ? va_arg(*args, unsigned long long) :
-				   c.size == 'l' ? va_arg(*args, unsigned long) :
-				   c.size == 'z' ? va_arg(*args, size_t) : va_arg(*args, unsigned);
-
-	if (c.letter == 'x')
-		put_number(l, "\"0x%llx\"", value);
+	if (v.letter == 'x')
+		put_hex(l, value);
 	else
 		put_u64(l, value);
 }
 
-static void put_value(struct line *l, struct conversion c, bool is_json, va_list *args)
+static void put_string(struct line *l, struct log_value v, va_list *args)
 {
-	if (c.letter == 's') {
-		int precision = c.has_precision ? va_arg(*args, int) : -1;
-		const char *text = va_arg(*args, const char *);
-		struct str s = { text ? text : "", 0 };
+	int precision = v.has_precision ? va_arg(*args, int) : -1;
+	const char *text = va_arg(*args, const char *);
+	struct str s = { text, 0 };
 
-		s.len = precision >= 0 ? (size_t)precision : strlen(s.p);
-		if (is_json)
-			put(l, s.p, s.len);
-		else
-			put_string(l, s);
-	} else if (c.letter == 'd' || c.letter == 'i') {
-		put_signed(l, c, args);
-	} else if (c.letter == 'u' || c.letter == 'x') {
-		put_unsigned(l, c, args);
-	} else if (c.letter == 'f') {
-		put_number(l, "%.6f", va_arg(*args, double));
-	} else if (c.letter == 'c') {
-		char byte = (char)va_arg(*args, int);
+	if (text)
+		s.len = precision >= 0 ? (size_t)precision : strlen(text);
+	if (v.is_json)
+		put(l, s.p, s.len);
+	else
+		put_escaped(l, s);
+}
 
-		put_string(l, (struct str){ &byte, 1 });
-	} else {
-		must(!"log format has a conversion that log.c does not know");
+static void put_value(struct line *l, struct log_value v, va_list *args)
+{
+	char byte;
+
+	switch (v.letter) {
+	case 's':
+		put_string(l, v, args);
+		break;
+	case 'd':
+	case 'i':
+		put_signed(l, v, args);
+		break;
+	case 'u':
+	case 'x':
+		put_unsigned(l, v, args);
+		break;
+	case 'f':
+		put_double(l, va_arg(*args, double));
+		break;
+	case 'c':
+		byte = (char)va_arg(*args, int);
+		put_escaped(l, (struct str){ &byte, 1 });
+		break;
 	}
 }
 
-/* Members are being written; `group` is the inner object that is open, or empty. */
-struct members {
-	struct str group;
-	bool is_first;
-};
-
-static void put_key(struct line *l, struct members *members, struct str key)
+/* What follows the source, step by step to the end of the line. */
+static void put_steps(struct line *l, const struct log_step *step, const char *text,
+		      va_list *args)
 {
-	ssize_t dot = str_find_char(key, '.');
-	struct str group = dot < 0 ? STR_NONE : str_sub(key, 0, (size_t)dot);
-
-	if (members->group.len && !str_equal(group, members->group))
-		put_literal(l, "}");
-	if (!members->is_first)
-		put_literal(l, ",");
-	if (group.len && !str_equal(group, members->group)) {
-		put_word(l, group);           /* the comma, if any, is before the group */
-		put_literal(l, ":{");
+	for (;; step++) {
+		put_ready(l, text, step->text_len);
+		if (!step->value.letter)
+			return;
+		text += step->text_len;
+		put_value(l, step->value, args);
 	}
-	put_word(l, str_sub(key, (size_t)(dot + 1), STR_REST));
-	put_literal(l, ":");
-	*members = (struct members){ .group = group };
-}
-
-/* Walks "key=%s other:=%s group.inner=%s fixed=word" and writes {"key":...}. */
-static void put_data(struct line *l, const char *format, va_list *args)
-{
-	struct members members = { .is_first = true };
-
-	put_literal(l, ",\"data\":{");
-	while (*format) {
-		const char *equals = strchr(format, '=');
-		bool is_json;
-
-		must(equals != NULL);
-		is_json = equals > format && equals[-1] == ':';
-		put_key(l, &members, str_range(format, equals - is_json));
-		format = equals + 1;
-		if (*format == '%') {
-			struct conversion c = take_conversion(&format);
-
-			put_value(l, c, is_json, args);
-		} else {
-			size_t n = strcspn(format, " ");
-
-			if (is_json)
-				put(l, format, n);
-			else
-				put_word(l, (struct str){ format, n });
-			format += n;
-		}
-		while (*format == ' ')
-			format++;
-	}
-	if (members.group.len)
-		put_literal(l, "}");
-	put_literal(l, "}");
 }
 
 static void put_timestamp(struct line *l)
 {
 	uint64_t now = clock_wall_ns();
-	char text[TIMESTAMP_SIZE];
 
-	put_literal(l, ",\"timestamp\":");
 	if (settings.epoch_timestamps) {
-		put_number(l, "%llu.%09llu", (unsigned long long)(now / 1000000000u),
-			   (unsigned long long)(now % 1000000000u));
+		put_u64(l, now / 1000000000u);
+		memcpy(l->at, ".", 1);
+		u64_format_nine(now % 1000000000u, l->at + 1);
+		keep(l, 10);
 		return;
 	}
-	timestamp_format(now, text);
-	put_word(l, (struct str){ text, TIMESTAMP_SIZE - 1 });
+	put_literal(l, "\"");
+	timestamp_format(now, l->at);
+	keep(l, TIMESTAMP_SIZE - 1);
+	put_literal(l, "\"");
+}
+
+static void put_head(struct line *l, enum log_level level)
+{
+	put_literal(l, "{\"log_level\":");
+	*l->at = (char)('0' + level);
+	keep(l, 1);
+	put_literal(l, ",\"timestamp\":");
+	put_timestamp(l);
 }
 
 void log_configure(const struct log_settings *wanted)
 {
 	settings = *wanted;
+	source = str_of(wanted->source);
 }
 
 void log_set_component(const char *component)
@@ -310,52 +301,48 @@ void log_release(void)
 	write_held();
 }
 
-static void write_line(const char *text, size_t len)
+/* The line that was put together behind the held ones joins them or goes out. */
+static void end_line(size_t len)
 {
-	if (held.len + len > held.most)
-		write_held();
-	if (!held.is_on || len > held.most) {
-		write_all(text, len);
+	const char *line = held.text + held.len;
+
+	if (held.is_on && held.len + len <= held.most) {
+		held.len += len;
 		return;
 	}
-	memcpy(held.text + held.len, text, len);
-	held.len += len;
+	write_held();
+	if (!held.is_on || len > held.most) {
+		write_all(line, len);
+		return;
+	}
+	memmove(held.text, line, len);
+	held.len = len;
 }
 
 void log_line(enum log_level level, const char *component, const char *event,
 	      const char *format, ...)
 {
-	struct line l;
-	size_t before_data;
+	static const char bare[] = "\"}\n";   /* how a line without data ends */
+	const struct log_plan *plan = log_plan_of(component ? component : default_component,
+						  event, format);
+	const char *after_source = plan->text + plan->steps[0].text_len;
+	char *begin = held.text + held.len, *before_data;
+	struct line l = { begin, begin + LOG_LINE_MAX / 2, false };  /* the rest is for data */
 	va_list args;
 
-	l.len = 0;
-	l.is_full = false;
-	if (!component)
-		component = default_component;
-	put_literal(&l, "{\"log_level\":");
-	put_u64(&l, (uint64_t)level);
-	put_timestamp(&l);
-	put_literal(&l, ",\"message\":");
-	put_word(&l, str_of(event));
-	put_literal(&l, ",\"source\":\"");
-	put_escaped(&l, str_of(settings.source));
-	if (component) {
-		put_literal(&l, ".");
-		put(&l, component, strlen(component));
+	put_head(&l, level);
+	put_ready(&l, plan->text, plan->steps[0].text_len);
+	put_escaped(&l, source);
+	before_data = l.at + plan->component_len;
+	l.end = begin + LOG_LINE_MAX;
+	va_start(args, format);
+	put_steps(&l, plan->steps + 1, after_source, &args);
+	va_end(args);
+	if (l.is_full) {
+		l.at = before_data;
+		put_literal(&l, bare);
 	}
-	put_literal(&l, "\"");
-	before_data = l.len;
-	if (strcmp(format, "%s") != 0) {
-		va_start(args, format);
-		put_data(&l, format, &args);
-		va_end(args);
-	}
-	if (l.is_full || l.len > sizeof(l.text) - 2)
-		l.len = before_data;
-	l.text[l.len++] = '}';
-	l.text[l.len++] = '\n';
-	write_line(l.text, l.len);
+	end_line((size_t)(l.at - begin));
 }
 
 bool log_limit_allows(struct log_limit *limit, uint64_t *suppressed)

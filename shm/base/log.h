@@ -9,8 +9,10 @@
  * gives "data":{"endpoint":"...","attempt":3}.  %s and %.*s become JSON strings
  * (escaped; bytes that are not UTF-8 become U+FFFD), numbers stay numbers, and
  * a key written `key:=%s` takes its text as ready JSON.  Neighbours `group.a=`
- * and `group.b=` make one inner object.  Pairs are separated by one space.  Never
- * log secrets or whole headers.
+ * and `group.b=` make one inner object.  Pairs are separated by one space.
+ * Conversions: %s %.*s %c %f, and with h, l, ll or z: %d %i %u %x; at most 32 in a
+ * format.  Component, event and format are literals: each is known by its address, and
+ * what they mean is worked out once.  Never log secrets or whole headers.
  *
  * Levels: error - an operator must act; warn - we coped; info - state changed;
  * debug - per request.  A line is written with one write(2) and clipped to

@@ -185,42 +185,88 @@ static size_t u64_digits_of(uint64_t value)
 }
 
 #ifdef __SSE2__
-#define PLAIN_STEP sizeof(__m128i)
+#define STEP sizeof(__m128i)
 
 /* How many of sixteen bytes are plain before the first that is not. */
-static size_t plain_before(const char *p)
+static size_t plain_before(__m128i bytes)
 {
-	__m128i bytes = _mm_loadu_si128((const __m128i *)p);
 	__m128i others = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));  /* 0x80 and above, too */
 
 	others = _mm_or_si128(others, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)));
 	others = _mm_or_si128(others, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')));
 	others = _mm_or_si128(others, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
-	return (size_t)__builtin_ctz((unsigned)_mm_movemask_epi8(others) | 1u << PLAIN_STEP);
+	return (size_t)__builtin_ctz((unsigned)_mm_movemask_epi8(others) | 1u << STEP);
+}
+
+/* Fewer than eight bytes: by loads of one size that overlap, the rest zero. */
+static uint64_t load_up_to_7(const char *p, size_t len)
+{
+	uint32_t first, last;
+
+	if (!len)
+		return 0;
+	if (len < 4)
+		return (uint64_t)(uint8_t)p[0] | (uint64_t)(uint8_t)p[len / 2] << len / 2 * 8 |
+		       (uint64_t)(uint8_t)p[len - 1] << (len - 1) * 8;
+	memcpy(&first, p, 4);
+	memcpy(&last, p + len - 4, 4);
+	return first | (uint64_t)last << (len - 4) * 8;
+}
+
+static __m128i load_up_to_15(const char *p, size_t len)
+{
+	uint64_t first, last;
+
+	if (len < 8)
+		return _mm_set_epi64x(0, (long long)load_up_to_7(p, len));
+	memcpy(&first, p, 8);
+	memcpy(&last, p + len - 8, 8);
+	return _mm_set_epi64x((long long)(last >> (15 - len) * 8 >> 8), (long long)first);
+}
+
+static inline __attribute__((always_inline)) size_t plain_at(__m128i bytes, char *out)
+{
+	if (out)
+		_mm_storeu_si128((__m128i *)out, bytes);
+	return plain_before(bytes);
+}
+
+/* The last step overlaps the one before it; a short text ends in zeros, not plain. */
+static inline __attribute__((always_inline)) size_t plain_run(struct str s, char *out)
+{
+	size_t n = 0, run;
+
+	if (s.len < STEP)
+		return plain_at(load_up_to_15(s.p, s.len), out);
+	for (; n < s.len; n += STEP) {
+		if (s.len - n < STEP)
+			n = s.len - STEP;
+		run = plain_at(_mm_loadu_si128((const __m128i *)(s.p + n)), out ? out + n : NULL);
+		if (run < STEP)
+			return n + run;
+	}
+	return s.len;
 }
 #else
-#define PLAIN_STEP 1u
-
-static size_t plain_before(const char *p)
+static inline size_t plain_run(struct str s, char *out)
 {
-	return *p >= 0x20 && *p < 0x7f && *p != '"' && *p != '\\';
+	size_t n = 0;
+
+	for (; n < s.len && s.p[n] >= 0x20 && s.p[n] < 0x7f && s.p[n] != '"' && s.p[n] != '\\'; n++)
+		if (out)
+			out[n] = s.p[n];
+	return n;
 }
 #endif
 
 size_t str_plain_run(struct str s)
 {
-	char last[PLAIN_STEP] = "";           /* what fills it up is not plain */
-	size_t n = 0, run;
+	return plain_run(s, NULL);
+}
 
-	for (; s.len - n >= PLAIN_STEP; n += run) {
-		run = plain_before(s.p + n);
-		if (run < PLAIN_STEP)
-			return n + run;
-	}
-	if (n == s.len)
-		return n;
-	memcpy(last, s.p + n, s.len - n);
-	return n + plain_before(last);
+size_t str_copy_plain(struct str s, char *out)
+{
+	return plain_run(s, out);
 }
 
 size_t u64_format(uint64_t value, char *out)
@@ -232,6 +278,17 @@ size_t u64_format(uint64_t value, char *out)
 	if (at)
 		out[0] = (char)('0' + value);
 	return len;
+}
+
+void u64_format_nine(uint64_t value, char out[9])
+{
+	uint32_t first = (uint32_t)(value / 10000), last = (uint32_t)(value % 10000);
+
+	out[0] = (char)('0' + first / 10000);
+	memcpy(out + 1, u64_digits[first / 100 % 100], 2);
+	memcpy(out + 3, u64_digits[first % 100], 2);
+	memcpy(out + 5, u64_digits[last / 100], 2);
+	memcpy(out + 7, u64_digits[last % 100], 2);
 }
 
 bool str_copy_z(struct str s, char *out, size_t cap)

@@ -97,8 +97,15 @@ extern const char u64_digits[100][2];
  * JSON and our log say as it is. */
 size_t str_plain_run(struct str s);
 
+/* Copies as many and returns how many; may write s.len or 16 bytes, whichever is more. */
+#define STR_COPY_LEAST 16
+size_t str_copy_plain(struct str s, char *out);
+
 /* Writes decimal digits, no terminator; returns their count.  `out` holds 20 bytes. */
 size_t u64_format(uint64_t value, char *out);
+
+/* With zeros in front: what a part of 1,000,000,000 needs behind the point. */
+void u64_format_nine(uint64_t value, char out[9]);
 
 /* Copies into `out` of `cap` bytes and terminates it; false (and a clipped
  * copy) if it did not fit.  cap > 0. */

@@ -154,7 +154,7 @@ static size_t naive_plain_run(const char *p, size_t len)
 
 static void a_plain_run_ends_at_every_byte_that_is_not_plain_wherever_it_is(void **state)
 {
-	char text[RUN_MOST + 16];
+	char text[RUN_MOST + 16], copy[RUN_MOST + STR_COPY_LEAST];
 
 	(void)state;
 	memset(text, '~', sizeof(text));
@@ -167,15 +167,49 @@ static void a_plain_run_ends_at_every_byte_that_is_not_plain_wherever_it_is(void
 					text[align + at] = (char)byte;
 					if (str_plain_run(s) != naive_plain_run(s.p, len))
 						fail_msg("byte 0x%02x at %zu of %zu", byte, at, len);
+					if (str_copy_plain(s, copy) != naive_plain_run(s.p, len) ||
+					    memcmp(copy, s.p, naive_plain_run(s.p, len)) != 0)
+						fail_msg("copy: 0x%02x at %zu of %zu", byte, at, len);
 					text[align + at] = '~';
 				}
 	assert_int_equal(str_plain_run(STR_NONE), 0);
+	assert_int_equal(str_copy_plain(STR_NONE, copy), 0);
+}
+
+static void a_plain_copy_writes_no_more_than_it_says(void **state)
+{
+	char text[RUN_MOST], copy[RUN_MOST + STR_COPY_LEAST];
+
+	(void)state;
+	memset(text, 'a', sizeof(text));
+	for (size_t len = 0; len <= RUN_MOST; len++) {
+		size_t most = len > STR_COPY_LEAST ? len : STR_COPY_LEAST;
+
+		memset(copy, '#', sizeof(copy));
+		assert_int_equal(str_copy_plain((struct str){ text, len }, copy), len);
+		for (size_t i = most; i < sizeof(copy); i++)
+			assert_int_equal(copy[i], '#');
+	}
+}
+
+static void nine_digits_have_zeros_in_front(void **state)
+{
+	static const uint64_t values[] = { 0, 1, 9999, 10000, 12345678, 100000000, 999999999 };
+	char digits[10] = "", expected[10];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		u64_format_nine(values[i], digits);
+		snprintf(expected, sizeof(expected), "%09u", (unsigned)values[i]);
+		assert_string_equal(digits, expected);
+	}
 }
 
 /* A whole word may not be taken where only a part of one is left. */
 static void a_plain_run_reads_nothing_behind_the_text(void **state)
 {
 	long page = sysconf(_SC_PAGESIZE);
+	char copy[RUN_MOST + STR_COPY_LEAST];
 	char *pages = mmap(NULL, 2 * (size_t)page, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -183,8 +217,12 @@ static void a_plain_run_reads_nothing_behind_the_text(void **state)
 	assert_ptr_not_equal(pages, MAP_FAILED);
 	memset(pages, 'a', (size_t)page);
 	assert_int_equal(mprotect(pages + page, (size_t)page, PROT_NONE), 0);
-	for (size_t len = 0; len <= RUN_MOST; len++)
-		assert_int_equal(str_plain_run((struct str){ pages + page - len, len }), len);
+	for (size_t len = 0; len <= RUN_MOST; len++) {
+		struct str s = { pages + page - len, len };
+
+		assert_int_equal(str_plain_run(s), len);
+		assert_int_equal(str_copy_plain(s, copy), len);
+	}
 	munmap(pages, 2 * (size_t)page);
 }
 
@@ -244,6 +282,8 @@ int main(void)
 		cmocka_unit_test(distances_find_what_was_meant),
 		cmocka_unit_test(a_plain_run_ends_at_every_byte_that_is_not_plain_wherever_it_is),
 		cmocka_unit_test(a_plain_run_reads_nothing_behind_the_text),
+		cmocka_unit_test(a_plain_copy_writes_no_more_than_it_says),
+		cmocka_unit_test(nine_digits_have_zeros_in_front),
 		cmocka_unit_test(a_table_is_zeroed_also_where_memory_was_used_before),
 		cmocka_unit_test(an_arena_begins_in_the_block_it_was_lent),
 	};
