@@ -41,22 +41,42 @@ static inline bool take_text(struct scan *s, struct str *out)
 	return true;
 }
 
-/* As memcmp() would find them; most are short, and differ in their length. */
+static inline uint64_t load8(const char *p)
+{
+	uint64_t eight;
+
+	memcpy(&eight, p, sizeof(eight));
+	return eight;
+}
+
+static inline uint32_t load4(const char *p)
+{
+	uint32_t four;
+
+	memcpy(&four, p, sizeof(four));
+	return four;
+}
+
+/* Without a call: names are short, and mostly the same. */
 static inline bool is_same(const char *a, const char *b, size_t len)
 {
-	uint64_t x, y;
-
-	if (len < sizeof(x))
-		return memcmp(a, b, len) == 0;
-	for (size_t i = 0; i + sizeof(x) < len; i += sizeof(x)) {
-		memcpy(&x, a + i, sizeof(x));
-		memcpy(&y, b + i, sizeof(y));
-		if (x != y)
-			return false;
+	if (len >= 8) {
+		for (size_t i = 0; i + 8 < len; i += 8)
+			if (load8(a + i) != load8(b + i))
+				return false;
+		return load8(a + len - 8) == load8(b + len - 8);
 	}
-	memcpy(&x, a + len - sizeof(x), sizeof(x));
-	memcpy(&y, b + len - sizeof(y), sizeof(y));
-	return x == y;
+	if (len >= 4)
+		return load4(a) == load4(b) && load4(a + len - 4) == load4(b + len - 4);
+	for (size_t i = 0; i < len; i++)
+		if (a[i] != b[i])
+			return false;
+	return true;
+}
+
+static inline bool is_named(struct str name, struct str expected)
+{
+	return name.len == expected.len && is_same(name.p, expected.p, expected.len);
 }
 
 static bool take_number(struct scan *s, uint64_t most, uint64_t *out)
@@ -112,10 +132,9 @@ struct tag_names {
 /* By the length and the last eight bytes.  Before a name of a tag there are more. */
 static inline uint8_t mark_of(struct str name)
 {
-	uint64_t last;
+	uint64_t last = load8(name.p + name.len - 8);
 
-	memcpy(&last, name.p + name.len - sizeof(last), sizeof(last));
-	if (name.len < sizeof(last))
+	if (name.len < 8)
 		last = name.len ? last >> (64 - 8 * name.len) : 0;
 	return (uint8_t)((last + name.len * 0x01010101u) * 0x9e3779b97f4a7c15u >> 56);
 }
@@ -123,7 +142,7 @@ static inline uint8_t mark_of(struct str name)
 static bool has_name(const struct tag_names *tags, struct str name)
 {
 	for (unsigned i = 0; i < tags->count; i++)
-		if (tags->names[i].len == name.len && is_same(tags->names[i].p, name.p, name.len))
+		if (is_named(name, tags->names[i]))
 			return true;
 	return false;
 }
@@ -149,9 +168,9 @@ static inline bool take_tag(struct scan *s, struct tag_names *tags)
 	if (!take_text(s, &name) || !take(s, ':') || !take_text(s, &value) ||
 	    !add_name(tags, name))
 		return false;
-	if (str_equal(name, STR("process_id")))
+	if (is_named(name, STR("process_id")))
 		e->process_id = value;
-	else if (str_equal(name, STR("component")))
+	else if (is_named(name, STR("component")))
 		e->component = value;
 	return true;
 }
@@ -216,8 +235,7 @@ static inline const struct field *find_field(struct str name)
 {
 	const struct field *field = &fields[ROW((size_t)(unsigned char)*name.p, name.len)];
 
-	return field->name.len == name.len && name.len && is_same(field->name.p, name.p, name.len) ?
-	       field : NULL;
+	return name.len && is_named(name, field->name) ? field : NULL;
 }
 
 static bool take_value(struct scan *s, const struct field *field)
