@@ -15,30 +15,38 @@ struct block {
 };
 
 #ifdef __SSE2__
-/* Of sums in two halves of the register. */
-static uint32_t sum_of(__m128i bytes)
-{
-	__m128i sums = _mm_sad_epu8(bytes, _mm_setzero_si128());
+struct wide {
+	uint64_t quotes;
+	__m128i counts, odd;
+};
 
-	return (uint32_t)(_mm_cvtsi128_si32(sums) + _mm_extract_epi16(sums, 4));
+static inline void read_sixteen(const char *p, unsigned at, struct wide *sum)
+{
+	__m128i bytes = _mm_loadu_si128((const __m128i *)(p + at));
+	__m128i next = _mm_add_epi8(bytes, _mm_set1_epi8(1));         /* 0x7f becomes negative */
+	__m128i is_quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+
+	sum->odd = _mm_or_si128(sum->odd, _mm_cmplt_epi8(next, _mm_set1_epi8(0x21)));
+	sum->odd = _mm_or_si128(sum->odd, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
+	sum->counts = _mm_sub_epi8(sum->counts, is_quote);
+	sum->quotes |= (uint64_t)(uint32_t)_mm_movemask_epi8(is_quote) << at;
 }
 
-static struct block read_block(const char *p)
+static inline struct block read_block(const char *p)
 {
-	__m128i odd = _mm_setzero_si128(), counts = _mm_setzero_si128();
-	uint64_t quotes = 0;
+	struct wide sum = { 0, _mm_setzero_si128(), _mm_setzero_si128() };
+	__m128i counts;
 
-	for (unsigned i = 0; i < QUOTES_BLOCK; i += sizeof(__m128i)) {
-		__m128i bytes = _mm_loadu_si128((const __m128i *)(p + i));
-		__m128i next = _mm_add_epi8(bytes, _mm_set1_epi8(1));  /* 0x7f becomes negative */
-		__m128i is_quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
-
-		odd = _mm_or_si128(odd, _mm_cmplt_epi8(next, _mm_set1_epi8(0x21)));
-		odd = _mm_or_si128(odd, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
-		counts = _mm_sub_epi8(counts, is_quote);
-		quotes |= (uint64_t)(uint32_t)_mm_movemask_epi8(is_quote) << i;
-	}
-	return (struct block){ quotes, sum_of(counts), _mm_movemask_epi8(odd) != 0 };
+	read_sixteen(p, 0, &sum);
+	read_sixteen(p, 16, &sum);
+	read_sixteen(p, 32, &sum);
+	read_sixteen(p, 48, &sum);
+	counts = _mm_sad_epu8(sum.counts, _mm_setzero_si128());       /* of two halves */
+	return (struct block){
+		.quotes = sum.quotes,
+		.count = (uint32_t)(_mm_cvtsi128_si32(counts) + _mm_extract_epi16(counts, 4)),
+		.is_odd = _mm_movemask_epi8(sum.odd) != 0,
+	};
 }
 #else
 static struct block read_block(const char *p)
@@ -56,13 +64,14 @@ static struct block read_block(const char *p)
 }
 #endif
 
-static struct block read_last(struct str rest)
+/* The rest of a text, with blanks behind it if it is less than a block. */
+static inline const char *whole_block(struct str rest, char room[QUOTES_BLOCK])
 {
-	char bytes[QUOTES_BLOCK];
-
-	memset(bytes, ' ', sizeof(bytes));
-	memcpy(bytes, rest.p, rest.len);
-	return read_block(bytes);
+	if (rest.len >= QUOTES_BLOCK)
+		return rest.p;
+	memset(room, ' ', QUOTES_BLOCK);
+	memcpy(room, rest.p, rest.len);
+	return room;
 }
 
 /* Any number will do once there is none left. */
@@ -91,11 +100,12 @@ static void put_positions(struct block block, uint32_t base, uint32_t *at)
 
 uint32_t quotes_find(struct str text, uint32_t *at, uint32_t most)
 {
+	char room[QUOTES_BLOCK];
 	uint32_t count = 0;
 
 	for (size_t i = 0; i < text.len; i += QUOTES_BLOCK) {
-		struct block block = text.len - i >= QUOTES_BLOCK ?
-				     read_block(text.p + i) : read_last(str_sub(text, i, STR_REST));
+		struct str rest = { text.p + i, text.len - i };
+		struct block block = read_block(whole_block(rest, room));
 
 		if (block.is_odd || block.count > most - count)
 			return QUOTES_ODD;
