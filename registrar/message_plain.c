@@ -1,21 +1,28 @@
 /*
- * registrar/message_plain.c - a scanner for the plain form of registrations.
+ * registrar/message_plain.c - a scanner for the plain form of registrations.  Steps from
+ * quote to quote, which quotes.c has found.
  */
 #include "registrar/message_plain.h"
 
 #include <stddef.h>
 
-#define TAGS_MAX 64                   /* names that are compared with one another */
+#include "registrar/quotes.h"
+
+#define TAGS_MAX   64u                /* names that are compared with one another */
+#define FIELDS_MAX 15u
+/* A plain message has no more: around names, and around texts. */
+#define QUOTES_MAX ((MESSAGE_URIS_MAX + 2 * TAGS_MAX + 2 * FIELDS_MAX) * 2)
 
 struct scan {
-	const char *at, *end;
+	const char *at, *end, *begin;
+	const uint32_t *quote;        /* the next, as an offset from the begin */
 	struct arena *arena;
 	struct registration *out;
 	struct plain_registration *ports;
-	uint32_t seen;                /* fields, by row */
+	uint64_t seen;                /* fields, by row */
 };
 
-static bool take(struct scan *s, char c)
+static inline bool take(struct scan *s, char c)
 {
 	if (s->at == s->end || *s->at != c)
 		return false;
@@ -23,15 +30,53 @@ static bool take(struct scan *s, char c)
 	return true;
 }
 
-static bool take_text(struct scan *s, struct str *out)
+/* What is between two quotes is plain: quotes_find() has seen it. */
+static inline bool take_text(struct scan *s, struct str *out)
 {
-	const char *begin = s->at + 1;
-
-	if (!take(s, '"'))
+	if (s->at != s->begin + s->quote[0])
 		return false;
-	s->at += str_plain_run(str_range(s->at, s->end));
-	*out = (struct str){ begin, (size_t)(s->at - begin) };
-	return take(s, '"');
+	*out = str_range(s->at + 1, s->begin + s->quote[1]);
+	s->at = s->begin + s->quote[1] + 1;
+	s->quote += 2;
+	return true;
+}
+
+static inline uint64_t load8(const char *p)
+{
+	uint64_t eight;
+
+	memcpy(&eight, p, sizeof(eight));
+	return eight;
+}
+
+static inline uint32_t load4(const char *p)
+{
+	uint32_t four;
+
+	memcpy(&four, p, sizeof(four));
+	return four;
+}
+
+/* Without a call: names are short, and mostly the same. */
+static inline bool is_same(const char *a, const char *b, size_t len)
+{
+	if (len >= 8) {
+		for (size_t i = 0; i + 8 < len; i += 8)
+			if (load8(a + i) != load8(b + i))
+				return false;
+		return load8(a + len - 8) == load8(b + len - 8);
+	}
+	if (len >= 4)
+		return load4(a) == load4(b) && load4(a + len - 4) == load4(b + len - 4);
+	for (size_t i = 0; i < len; i++)
+		if (a[i] != b[i])
+			return false;
+	return true;
+}
+
+static inline bool is_named(struct str name, struct str expected)
+{
+	return name.len == expected.len && is_same(name.p, expected.p, expected.len);
 }
 
 static bool take_number(struct scan *s, uint64_t most, uint64_t *out)
@@ -45,12 +90,18 @@ static bool take_number(struct scan *s, uint64_t most, uint64_t *out)
 	return s->at != begin && (*begin != '0' || s->at == begin + 1) && value <= most;
 }
 
+/* Texts with a comma after each but the last.  The message ends with another byte than a
+ * quote. */
 static unsigned count_texts(const struct scan *s)
 {
+	const uint32_t *quote = s->quote;
 	unsigned count = 1;
 
-	for (const char *p = s->at; p != s->end && *p != ']'; p++)
-		count += *p == ',';
+	while (count <= MESSAGE_URIS_MAX && quote[0] != QUOTES_ODD &&
+	       s->begin[quote[1] + 1] == ',') {
+		quote += 2;
+		count++;
+	}
 	return count;
 }
 
@@ -71,26 +122,55 @@ static bool take_uris(struct scan *s)
 	return take(s, ']');
 }
 
-/* The last of two equal names would count: not plain. */
-static bool is_new_name(const struct str *names, unsigned count, struct str name)
+/* Names of tags: of those with the same bit of `marks`, one may be the other. */
+struct tag_names {
+	uint64_t marks[4];
+	unsigned count;
+	struct str names[TAGS_MAX];
+};
+
+/* By the length and the last eight bytes.  Before a name of a tag there are more. */
+static inline uint8_t mark_of(struct str name)
 {
-	for (unsigned i = 0; i < count; i++)
-		if (names[i].len == name.len && memcmp(names[i].p, name.p, name.len) == 0)
-			return false;
+	uint64_t last = load8(name.p + name.len - 8);
+
+	if (name.len < 8)
+		last = name.len ? last >> (64 - 8 * name.len) : 0;
+	return (uint8_t)((last + name.len * 0x01010101u) * 0x9e3779b97f4a7c15u >> 56);
+}
+
+static bool has_name(const struct tag_names *tags, struct str name)
+{
+	for (unsigned i = 0; i < tags->count; i++)
+		if (is_named(name, tags->names[i]))
+			return true;
+	return false;
+}
+
+/* The last of two equal names would count: not plain. */
+static inline bool add_name(struct tag_names *tags, struct str name)
+{
+	uint8_t mark = mark_of(name);
+	uint64_t *marks = &tags->marks[mark / 64], bit = 1ull << mark % 64;
+
+	if (tags->count == TAGS_MAX || (*marks & bit && has_name(tags, name)))
+		return false;
+	*marks |= bit;
+	tags->names[tags->count++] = name;
 	return true;
 }
 
-static bool take_tag(struct scan *s, struct str *names, unsigned count)
+static inline bool take_tag(struct scan *s, struct tag_names *tags)
 {
 	struct endpoint *e = &s->out->endpoint;
-	struct str value, *name = &names[count];
+	struct str name, value;
 
-	if (count == TAGS_MAX || !take_text(s, name) || !take(s, ':') || !take_text(s, &value) ||
-	    !is_new_name(names, count, *name))
+	if (!take_text(s, &name) || !take(s, ':') || !take_text(s, &value) ||
+	    !add_name(tags, name))
 		return false;
-	if (str_equal(*name, STR("process_id")))
+	if (is_named(name, STR("process_id")))
 		e->process_id = value;
-	else if (str_equal(*name, STR("component")))
+	else if (is_named(name, STR("component")))
 		e->component = value;
 	return true;
 }
@@ -99,16 +179,17 @@ static bool take_tags(struct scan *s)
 {
 	struct endpoint *e = &s->out->endpoint;
 	const char *begin = s->at;
-	struct str names[TAGS_MAX];
-	unsigned count = 0;
+	struct tag_names tags;
 
+	memset(tags.marks, 0, sizeof(tags.marks));
+	tags.count = 0;
 	if (!take(s, '{'))
 		return false;
 	do {
-		if (!take_tag(s, names, count++))
+		if (!take_tag(s, &tags))
 			return false;
 	} while (take(s, ','));
-	e->tags = (struct str){ begin, (size_t)(s->at + 1 - begin) };
+	e->tags = str_range(begin, s->at + 1);
 	e->flags |= ENDPOINT_HAS_TAGS;
 	return take(s, '}') && e->tags.len <= ENDPOINT_TAGS_MAX;
 }
@@ -118,23 +199,44 @@ static bool take_tags(struct scan *s)
 enum field_kind { FIELD_TEXT, FIELD_PORT, FIELD_TLS_PORT, FIELD_URIS, FIELD_TAGS, FIELD_STALE,
 		  FIELD_UPDATED };
 
-static const struct field {
+struct field {
 	struct str name;
 	enum field_kind kind;
 	size_t offset;                /* of a text in struct endpoint */
-} fields[] = {
-#define TEXT(name, member) { STR_INIT(name), FIELD_TEXT, offsetof(struct endpoint, member) }
-	TEXT("host", host), TEXT("app", app_id), TEXT("protocol", protocol),
-	TEXT("private_instance_id", instance_id), TEXT("private_instance_index", instance_index),
-	TEXT("server_cert_domain_san", san), TEXT("availability_zone", zone),
-	TEXT("isolation_segment", isolation_segment),
-	TEXT("route_service_url", route_service_url),
-#undef TEXT
-	{ STR_INIT("port"), FIELD_PORT, 0 }, { STR_INIT("tls_port"), FIELD_TLS_PORT, 0 },
-	{ STR_INIT("uris"), FIELD_URIS, 0 }, { STR_INIT("tags"), FIELD_TAGS, 0 },
-	{ STR_INIT("stale_threshold_in_seconds"), FIELD_STALE, 0 },
-	{ STR_INIT("endpoint_updated_at_ns"), FIELD_UPDATED, 0 },
 };
+
+/* Each field has a row of its own: the compiler tells if two had the same. */
+#define ROWS 64u
+#define ROW(first, len) (((len) + 2 * (first)) % ROWS)
+#define FIELD(first, name, kind, offset) \
+	[ROW(first, sizeof(name) - 1)] = { STR_INIT(name), kind, offset }
+#define TEXT(first, name, member) \
+	FIELD(first, name, FIELD_TEXT, offsetof(struct endpoint, member))
+
+static const struct field fields[ROWS] = {
+	TEXT('h', "host", host),
+	TEXT('a', "app", app_id),
+	TEXT('p', "protocol", protocol),
+	TEXT('p', "private_instance_id", instance_id),
+	TEXT('p', "private_instance_index", instance_index),
+	TEXT('s', "server_cert_domain_san", san),
+	TEXT('a', "availability_zone", zone),
+	TEXT('i', "isolation_segment", isolation_segment),
+	TEXT('r', "route_service_url", route_service_url),
+	FIELD('p', "port", FIELD_PORT, 0),
+	FIELD('t', "tls_port", FIELD_TLS_PORT, 0),
+	FIELD('u', "uris", FIELD_URIS, 0),
+	FIELD('t', "tags", FIELD_TAGS, 0),
+	FIELD('s', "stale_threshold_in_seconds", FIELD_STALE, 0),
+	FIELD('e', "endpoint_updated_at_ns", FIELD_UPDATED, 0),
+};
+
+static inline const struct field *find_field(struct str name)
+{
+	const struct field *field = &fields[ROW((size_t)(unsigned char)*name.p, name.len)];
+
+	return name.len && is_named(name, field->name) ? field : NULL;
+}
 
 static bool take_value(struct scan *s, const struct field *field)
 {
@@ -163,34 +265,44 @@ static bool take_value(struct scan *s, const struct field *field)
 	return false;
 }
 
-static bool take_field(struct scan *s)
+static inline bool take_field(struct scan *s)
 {
+	const struct field *field;
 	struct str name;
+	uint64_t bit;
 
-	if (!take_text(s, &name) || !take(s, ':'))
+	if (!take_text(s, &name) || !take(s, ':') || !(field = find_field(name)))
 		return false;
-	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
-		if (!str_equal(fields[i].name, name))
-			continue;
-		if (s->seen & 1u << i)
+	bit = 1ull << (field - fields);
+	if (s->seen & bit)
+		return false;
+	s->seen |= bit;
+	return take_value(s, field);
+}
+
+static bool take_message(struct scan *s)
+{
+	if (!take(s, '{'))
+		return false;
+	do {
+		if (!take_field(s))
 			return false;
-		s->seen |= 1u << i;
-		return take_value(s, &fields[i]);
-	}
-	return false;
+	} while (take(s, ','));
+	return take(s, '}') && s->at == s->end && s->out->uri_count > 0;
 }
 
 bool message_read_plain(struct str payload, struct arena *arena, struct registration *out,
 			struct plain_registration *ports)
 {
-	struct scan s = { payload.p, payload.p + payload.len, arena, out, ports, 0 };
+	uint32_t quotes[QUOTES_MAX + QUOTES_BLOCK], count;
+	struct scan s = { payload.p, payload.p + payload.len, payload.p, quotes, arena, out, ports, 0 };
 
 	*ports = (struct plain_registration){ 0 };
-	if (!take(&s, '{'))
+	if (payload.len == 0 || payload.p[payload.len - 1] != '}')
 		return false;
-	do {
-		if (!take_field(&s))
-			return false;
-	} while (take(&s, ','));
-	return take(&s, '}') && s.at == s.end && out->uri_count > 0;
+	count = quotes_find(payload, quotes, QUOTES_MAX);
+	if (count == QUOTES_ODD || count % 2 != 0)
+		return false;
+	quotes[count] = QUOTES_ODD;   /* where no text begins */
+	return take_message(&s);
 }

@@ -22,6 +22,8 @@ struct tombstone {
 struct tombstones {
 	struct tombstone_times times;
 	uint32_t last;                /* number */
+	bool has_any;                 /* had, at least */
+	uint32_t newest;              /* the tick of the last */
 	struct tombstone of[SETS * WAYS];
 };
 
@@ -43,10 +45,13 @@ static struct tombstone *set_of(struct tombstones *t, uint64_t hash)
 	return &t->of[(hash >> 32 & (SETS - 1)) * WAYS];
 }
 
+/* While routes are loaded, mostly none: then memory is left alone. */
 static struct tombstone *find(struct tombstones *t, uint64_t hash, uint32_t tick)
 {
 	struct tombstone *set = set_of(t, hash);
 
+	if (!t->has_any || tick - t->newest > t->times.stands)
+		return NULL;
 	for (unsigned i = 0; i < WAYS; i++)
 		if (set[i].hash == hash && tick - set[i].tick <= t->times.stands)
 			return &set[i];
@@ -74,7 +79,8 @@ void tombstones_add(struct tombstones *t, uint64_t hash, unsigned source, uint32
 		stone = oldest(t, hash);
 		*stone = (struct tombstone){ .hash = hash, .number = ++t->last };
 	}
-	stone->tick = tick;
+	stone->tick = t->newest = tick;
+	t->has_any = true;
 	stone->told_by |= (uint8_t)(1u << source);
 }
 

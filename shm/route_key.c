@@ -22,20 +22,13 @@ static struct str without_trailing_dot(struct str host)
 	return host.len && host.p[host.len - 1] == '.' ? str_sub(host, 0, host.len - 1) : host;
 }
 
-static size_t append_lower(char *buffer, size_t at, struct str s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		buffer[at++] = ascii_lower(s.p[i]);
-	return at;
-}
-
 /* Host and path ("" or "/...") into one key; the path is already clean. */
 static void join(struct str host, struct str path, char *buffer, struct route_key *out)
 {
-	size_t len = append_lower(buffer, 0, host);
+	size_t len = str_lower(host, buffer);
 	unsigned segments = 0;
 
-	len = append_lower(buffer, len, path);
+	len += str_lower(path, buffer + len);
 	for (size_t i = 0; i < path.len; i++)
 		segments += path.p[i] == '/';
 	*out = (struct route_key){
@@ -45,7 +38,7 @@ static void join(struct str host, struct str path, char *buffer, struct route_ke
 
 static bool has_control(struct str s)
 {
-	for (size_t i = 0; i < s.len; i++)
+	for (size_t i = str_plain_run(s); i < s.len; i++)
 		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
 			return true;
 	return false;

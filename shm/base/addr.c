@@ -25,6 +25,32 @@ static void set_in6(struct addr *out, const struct in6_addr *ip, uint16_t port)
 	out->in6.sin6_addr = *ip;
 }
 
+/* One to three digits at *at, without a leading zero, as inet_pton() wants them. */
+static bool take_octet(const char **at, const char *end, uint8_t *octet)
+{
+	const char *begin = *at, *p = begin;
+	unsigned value = 0;
+
+	for (; p != end && p - begin < 3 && *p >= '0' && *p <= '9'; p++)
+		value = value * 10 + (unsigned)(*p - '0');
+	*at = p;
+	*octet = (uint8_t)value;
+	return p != begin && value <= 255 && (*begin != '0' || p == begin + 1);
+}
+
+/* Of dotted IPv4, which is the usual; anything else is for inet_pton(). */
+static bool read_ipv4(struct str ip, struct in_addr *out)
+{
+	const char *at = ip.p, *end = ip.p + ip.len;
+	uint8_t octets[4];
+
+	for (unsigned i = 0; i < 4; i++)
+		if ((i && (at == end || *at++ != '.')) || !take_octet(&at, end, &octets[i]))
+			return false;
+	memcpy(out, octets, sizeof(octets));
+	return at == end;
+}
+
 bool addr_from_ip(struct str ip, uint16_t port, struct addr *out)
 {
 	char text[INET6_ADDRSTRLEN];
@@ -33,8 +59,13 @@ bool addr_from_ip(struct str ip, uint16_t port, struct addr *out)
 
 	if (ip.len >= 2 && ip.p[0] == '[' && ip.p[ip.len - 1] == ']')
 		ip = str_sub(ip, 1, ip.len - 2);
-	if (!ip.len || !str_copy_z(ip, text, sizeof(text)))
+	if (!ip.len || ip.len >= sizeof(text))
 		return false;
+	if (read_ipv4(ip, &v4)) {
+		set_in(out, &v4, port);
+		return true;
+	}
+	str_copy_z(ip, text, sizeof(text));
 	if (inet_pton(AF_INET, text, &v4) == 1) {
 		set_in(out, &v4, port);
 		return true;

@@ -34,6 +34,20 @@ bool str_same_nocase(const char *a, const char *b, size_t len)
 	return true;
 }
 
+size_t str_lower(struct str s, char *out)
+{
+	uint64_t eight;
+	size_t i = 0;
+
+	for (; i + sizeof(eight) <= s.len; i += sizeof(eight)) {
+		eight = lower_eight(s.p + i);
+		memcpy(out + i, &eight, sizeof(eight));
+	}
+	for (; i < s.len; i++)
+		out[i] = ascii_lower(s.p[i]);
+	return s.len;
+}
+
 bool str_has_prefix(struct str s, struct str prefix)
 {
 	return s.len >= prefix.len && str_equal(str_sub(s, 0, prefix.len), prefix);

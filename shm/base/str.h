@@ -59,6 +59,8 @@ static inline bool str_equal_nocase(struct str a, struct str b)
 	return a.len == b.len && str_same_nocase(a.p, b.p, a.len);
 }
 
+/* Writes the text with ASCII letters in lower case, no terminator; returns its length. */
+size_t str_lower(struct str s, char *out);
 
 bool str_has_prefix(struct str s, struct str prefix);
 bool str_has_prefix_nocase(struct str s, struct str prefix);

@@ -1,6 +1,6 @@
 /*
- * tests/unit/base/test_hash.c - the long hash: two halves that know nothing of one
- * another, and everything of the text and the key.
+ * tests/unit/base/test_hash.c - SipHash-1-3 of short texts; and the long hash: two halves
+ * that know nothing of one another, and everything of the text and the key.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -116,9 +116,35 @@ static void a_join_depends_on_both_and_on_their_order(void **state)
 	assert_true(hash_join(&one, 1, 2) != hash_join(&two, 1, 2));
 }
 
+/* The first n of the bytes 0, 1, 2... under the key 0..15; calculated apart, from the paper. */
+static void short_texts_have_the_hashes_of_the_paper_whatever_is_around_them(void **state)
+{
+	static const uint64_t expected[] = {
+		0xabac0158050fc4dc, 0xc9f49bf37d57ca93, 0x82cb9b024dc7d44d, 0x8bf80ab8e7ddf7fb,
+		0xcf75576088d38328, 0xdef9d52f49533b67, 0xc50d2b50c59f22a7, 0xd3927d989bb11140,
+		0x369095118d299a8e, 0x25a48eb36c063de4, 0x79de85ee92ff097f, 0x70c118c1f94dc352,
+		0x78a384b157b4d9a2, 0x306f760c1229ffa7, 0x605aa111c0f95d34, 0xd320d86d2a519956,
+		0xcc4fdd1a7d908b66, 0x9cf2689063dbd80c, 0x8ffc389cb473e63e, 0xf21f9de58d297d1c,
+		0xc0dc2f46a6cce040, 0xb992abfe2b45f844, 0x7ffe7b9ba320872e, 0x525a0e7fdae6c123,
+		0xf464aeb267349c8c,
+	};
+	const struct hash_key paper = { 0x0706050403020100, 0x0f0e0d0c0b0a0908 };
+	char text[64];
+
+	(void)state;
+	for (size_t before = 0; before < 9; before++)
+		for (size_t len = 0; len < ARRAY_SIZE(expected); len++) {
+			memset(text, 0xa5, sizeof(text));
+			for (size_t i = 0; i < len; i++)
+				text[before + i] = (char)i;
+			assert_true(hash_bytes(&paper, text + before, len) == expected[len]);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(short_texts_have_the_hashes_of_the_paper_whatever_is_around_them),
 		cmocka_unit_test(both_halves_depend_on_every_bit_and_on_the_length),
 		cmocka_unit_test(neither_pairs_nor_chunks_can_change_places),
 		cmocka_unit_test(another_key_makes_another_hash),

@@ -55,6 +55,24 @@ static void case_is_ignored_for_letters_only(void **state)
 			}
 }
 
+static void letters_become_lower_case_and_nothing_else_changes(void **state)
+{
+	char text[40], lower[41];
+
+	(void)state;
+	for (size_t len = 0; len <= sizeof(text); len++)
+		for (int c = 0; c < 256; c++) {
+			for (size_t i = 0; i < len; i++)
+				text[i] = (char)(c + (int)i);
+			lower[len] = '#';
+			assert_int_equal(str_lower((struct str){ text, len }, lower), len);
+			for (size_t i = 0; i < len; i++)
+				assert_int_equal(lower[i], ascii_lower(text[i]));
+			assert_int_equal(lower[len], '#');
+		}
+	assert_int_equal(str_lower(STR_NONE, lower), 0);
+}
+
 static void lists_are_walked_and_searched(void **state)
 {
 	struct str rest = STR("a, b ,,c"), item;
@@ -275,6 +293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(case_is_ignored_for_letters_only),
 		cmocka_unit_test(texts_compare_and_are_cut),
+		cmocka_unit_test(letters_become_lower_case_and_nothing_else_changes),
 		cmocka_unit_test(lists_are_walked_and_searched),
 		cmocka_unit_test(numbers_are_digits_and_nothing_else),
 		cmocka_unit_test(characters_are_decoded_and_what_is_none_is_refused),

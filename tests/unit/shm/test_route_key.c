@@ -57,6 +57,28 @@ static void uris_that_cannot_be_keys_are_refused(void **state)
 	assert_int_equal(route_key_parse((struct str){ text, ROUTE_KEY_MAX + 1 }, buffer, &key, NULL), -EINVAL);
 }
 
+/* Also behind bytes that are not ASCII, a quote or a backslash. */
+static void control_characters_are_refused_at_any_place(void **state)
+{
+	static const char *const texts[] = { "a-host.of.apps.example.com/path", "a\"b\\c\xc3\xa4-ABCD" };
+	char buffer[ROUTE_KEY_MAX], text[64];
+	struct route_key key;
+
+	(void)state;
+	for (size_t t = 0; t < ARRAY_SIZE(texts); t++)
+		for (size_t at = 0; texts[t][at]; at++)
+			for (int c = 1; c < 256; c++) {
+				bool is_control = c < 0x20 || c == 0x7f;
+
+				strcpy(text, texts[t]);
+				text[at] = (char)c;
+				if (strchr("/?.", c))
+					continue;
+				assert_int_equal(route_key_parse(str_of(text), buffer, &key, NULL),
+						 is_control ? -EINVAL : 0);
+			}
+}
+
 static void requests_become_keys(void **state)
 {
 	static const struct { const char *host, *path, *key; } cases[] = {
@@ -190,6 +212,7 @@ int main(void)
 		cmocka_unit_test(registered_uris_become_keys),
 		cmocka_unit_test(uris_that_cannot_be_keys_are_refused),
 		cmocka_unit_test(keys_are_read_again_as_they_were_made),
+		cmocka_unit_test(control_characters_are_refused_at_any_place),
 		cmocka_unit_test(requests_become_keys),
 		cmocka_unit_test(a_path_longer_than_any_key_is_cut_at_a_segment),
 		cmocka_unit_test(hashes_of_suffixes_are_hashes_of_whole_hosts),
