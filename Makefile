@@ -222,7 +222,7 @@ $(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/obj/tests/fuzz/fuzz_%.o $(patsubst %.c,$(FUZ
 FUZZ_SECONDS ?= 20
 
 # Tests that run threads against one another, and so mean something to that sanitizer.
-THREAD_TESTS := registrar/test_bus_threads registrar/test_snapshot shm/test_threads
+THREAD_TESTS := base/test_log registrar/test_bus_threads registrar/test_snapshot shm/test_threads
 THREAD_BIN   := $(THREAD_TESTS:%=$(BUILD)/unit/%)
 define build_thread_tests
 +@$(if $(SANITIZE),,$(MAKE) --no-print-directory -j$$(nproc) SANITIZE=thread thread-programs)

@@ -84,7 +84,7 @@ static bool take_number(struct scan *s, uint64_t most, uint64_t *out)
 	const char *begin = s->at;
 	uint64_t value = 0;
 
-	while (s->at != s->end && *s->at >= '0' && *s->at <= '9' && s->at - begin < 18)
+	while (s->at != s->end && *s->at >= '0' && *s->at <= '9' && s->at - begin < 19)
 		value = value * 10 + (uint64_t)(*s->at++ - '0');
 	*out = value;
 	return s->at != begin && (*begin != '0' || s->at == begin + 1) && value <= most;

@@ -39,9 +39,9 @@ static void all_that_emitters_send_is_plain(void **state)
 		"'app':'a1','private_instance_id':'i1','private_instance_index':'0',"
 		"'server_cert_domain_san':'i1','availability_zone':'z1','protocol':'http2',"
 		"'isolation_segment':'s','route_service_url':'https://r',"
-		"'stale_threshold_in_seconds':120,'endpoint_updated_at_ns':170000000000000000,"
+		"'stale_threshold_in_seconds':120,'endpoint_updated_at_ns':1700000000123456789,"
 		"'tags':{'app_id':'a1','component':'route-emitter','process_id':'p','':'','c':'d'}}",
-		HEAD "'port':0}",
+		HEAD "'port':0}", HEAD "'endpoint_updated_at_ns':9223372036854775807}",
 		HEAD "'tags':{'id':'a','i':'','d':'b','instance_id':'c','process_instance_id':'d'}}",
 	};
 	struct registration out;
@@ -65,6 +65,7 @@ static void what_json_reads_with_care_is_not_plain(void **state)
 		HEAD "'port':01}", HEAD "'port':1.0}", HEAD "'port':'1'}", HEAD "'port':1,'port':1}",
 		HEAD "'stale_threshold_in_seconds':4294967296}", HEAD "'options':{}}", HEAD "'app':1}",
 		HEAD "'endpoint_updated_at_ns':1700000000000000000000}", HEAD "'app':null}",
+		HEAD "'endpoint_updated_at_ns':9223372036854775808}",
 		HEAD "'private_instance_index':0}", HEAD "'tags':{}}", HEAD "'tags':{'a':1}}",
 		HEAD "'tags':{'a':'b','c':'d','a':'b'}}", HEAD "'tags':{'':'b','':'c'}}",
 		HEAD "'tags':{'organization_name':'a','organization_name':'b'}}",
