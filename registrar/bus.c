@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -51,13 +50,6 @@ static bool add_link(struct bus *bus, unsigned server)
 static void on_interrupt(int signal)
 {
 	(void)signal;                 /* a blocking call was interrupted: that is all */
-}
-
-void bus_allow_priority(void)
-{
-	const struct rlimit limit = { 20 - READER_NICE, 20 - READER_NICE };
-
-	setrlimit(RLIMIT_NICE, &limit);       /* not root: they go as everybody does */
 }
 
 int bus_open(const struct nats_settings *settings, const char *id, struct greets *greets,

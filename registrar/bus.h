@@ -29,9 +29,10 @@ struct bus_source {
 	uint64_t pending_limit;       /* its part of what may wait of all */
 };
 
-/* Before privileges are dropped: so that readers may go before everybody else.  A server
- * that is not read drops us, and a greet waits behind what is unread. */
-void bus_allow_priority(void);
+/* So much sooner than the loop should the bus's threads run, which inherit what
+ * bus_open() is called with: a server that is not read drops us, and a greet waits
+ * behind what is unread. */
+#define BUS_NICE (-10)
 
 /* Begins to connect.  `id` names this registrar in probe subjects; settings and greets are
  * borrowed. */

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -81,6 +82,19 @@ static uint64_t count_only_via(void *context, unsigned source)
 	return census.only_via[source];
 }
 
+/* The loop alone goes back to where it was.  Who is not root has no choice. */
+static int open_feed(struct registrar *r, struct reason *reason)
+{
+	int usual = getpriority(PRIO_PROCESS, 0), rc;
+
+	setpriority(PRIO_PROCESS, 0, usual + BUS_NICE);
+	rc = process_drop_privileges(&r->process, reason);
+	if (rc == 0)
+		rc = feed_open(&r->feed, r->trust.seen, r->trust.cycle, reason);
+	setpriority(PRIO_PROCESS, 0, usual);
+	return rc;
+}
+
 static int attach(struct registrar *r, struct reason *reason)
 {
 	struct route_recovery recovery;
@@ -107,15 +121,12 @@ static int attach(struct registrar *r, struct reason *reason)
 				 .is_patient = recovery.routes > 0,
 				 .count_only_via = count_only_via, .context = r };
 	trust_init(&r->trust, &r->config->settings, &r->feed.sources, r->board);
-	bus_allow_priority();
 	load_snapshot(r, recovery.endpoints);
-	if ((rc = process_drop_privileges(&r->process, reason)) < 0)
-		return rc;
 	r->registry = registry_create(&r->trust, r->writer, r->counters);
 	prune_init(&r->prune, &r->trust, r->writer, r->counters);
 	r->digest = digest_create(&r->config->settings, r->config->instance.name, r->board,
 				  route_writer_digest(r->writer));
-	return feed_open(&r->feed, r->trust.seen, r->trust.cycle, reason);
+	return open_feed(r, reason);
 }
 
 /* Greets and probes are answered on the way. */

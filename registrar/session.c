@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -356,7 +355,6 @@ static void *read_all(void *argument)
 	eventfd_t ignored;
 	int fd;
 
-	setpriority(PRIO_PROCESS, (id_t)gettid(), READER_NICE);
 	while ((fd = socket_of(s)) >= 0 && !atomic_load(&s->must_end)) {
 		short write = atomic_load(&s->wants_write) ? POLLOUT : 0;
 		struct pollfd fds[] = { { .fd = fd, .events = (short)(POLLIN | write) },

@@ -13,8 +13,6 @@
 #include "registrar/inbox.h"
 #include "registrar/names.h"
 
-#define READER_NICE (-10)             /* if the process may */
-
 enum link_subject { LINK_FEED, LINK_GREET, LINK_PROBE, LINK_DIGEST, LINK_START, LINK_SUBJECTS };
 
 /* What all sessions of a link share; owned by the link. */
