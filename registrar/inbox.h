@@ -1,10 +1,10 @@
 /*
  * registrar/inbox.h - where the threads of all NATS connections put what they read,
- * and whence the registrar's loop takes it: two queues, so that greets and probes
+ * and whence the registrar's loop takes it: two queues, so that probes and digests
  * overtake registrations, and one eventfd, rung only when a queue was empty.
  * Messages travel in batches, in the library's own memory: nothing is copied, and
- * batches go back to the thread that made them, because the heap is quickest where
- * it gave.  Many producers, one consumer; used by link.c, session.c and bus.c only.
+ * batches go back to the thread that made them, which frees them in crowds.  Many
+ * producers, one consumer; used by link.c, session.c and bus.c only.
  */
 #ifndef REGISTRAR_INBOX_H
 #define REGISTRAR_INBOX_H
