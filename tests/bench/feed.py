@@ -137,14 +137,14 @@ class WyeFull(targets.Wye):
     """With all hosts on one backend."""
 
     name = "wye"
+    host = "app-0000000.apps.example.com"
 
     def configure(self, router):
         router.write_config(table={"size": "512M"})
 
     def register(self):
-        super().register()
         emit(self.bus, "--routes", HOSTS, "--backend", self.backend_port)
-        wait_for(self.router, "routes", HOSTS + 1)
+        wait_for(self.router, "routes", HOSTS)
 
 
 def hosts(backend, aims, options):

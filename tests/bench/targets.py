@@ -58,6 +58,7 @@ class Target:
     """A server on `port` that answers when the constructor returns, `start_s` after its start."""
 
     name = "?"
+    host = HOST                       # that answers once the target is ready
 
     def __init__(self, backend_port):
         self.backend_port, self.port = backend_port, free_port()
@@ -79,7 +80,7 @@ class Target:
     def is_answering(self):
         try:
             with Client(self.port, timeout_s=5) as client:
-                return client.get(HOST, "/10", [("Connection", "close")]).status == 200
+                return client.get(self.host, "/10", [("Connection", "close")]).status == 200
         except (OSError, Disconnected):
             return False
 
