@@ -129,7 +129,7 @@ static int attach(struct registrar *r, struct reason *reason)
 	return open_feed(r, reason);
 }
 
-/* Greets and probes are answered on the way. */
+/* Probes are noted on the way. */
 static void take_urgent(struct registrar *r, uint64_t now)
 {
 	const struct bus_message *message;

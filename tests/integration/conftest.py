@@ -59,6 +59,20 @@ def router(make_router):
 
 
 @pytest.fixture
+def closing():
+    """closing(thing): the thing, closed at the end, last first."""
+    things = []
+
+    def close_later(thing):
+        things.append(thing)
+        return thing
+
+    yield close_later
+    for thing in reversed(things):
+        thing.close()
+
+
+@pytest.fixture
 def make_backend():
     """make_backend(answer, ...): a scripted backend; or make_backend(kind=NodeBackend)."""
     backends = []

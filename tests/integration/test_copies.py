@@ -28,20 +28,6 @@ def name_of(server):
 
 
 @pytest.fixture
-def closing():
-    """closing(thing): the thing, closed at the end, last first."""
-    things = []
-
-    def close_later(thing):
-        things.append(thing)
-        return thing
-
-    yield close_later
-    for thing in reversed(things):
-        thing.close()
-
-
-@pytest.fixture
 def listen(make_router):
     def make(servers, nats=()):
         router = make_router(bus=None, start=False, log={"level": "info"}, registrar={

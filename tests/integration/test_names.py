@@ -13,20 +13,6 @@ ADDRESSES = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
 
 
 @pytest.fixture
-def closing():
-    """closing(thing): the thing, closed at the end, last first."""
-    things = []
-
-    def close_later(thing):
-        things.append(thing)
-        return thing
-
-    yield close_later
-    for thing in reversed(things):
-        thing.close()
-
-
-@pytest.fixture
 def hosts(closing):
     made = closing(Hosts())
     if why := made.reason_why_not():

@@ -41,20 +41,6 @@ EMIT_S = LIFETIME_S / 8
 
 
 @pytest.fixture
-def closing():
-    """closing(thing): the thing, closed at the end, last first."""
-    things = []
-
-    def close_later(thing):
-        things.append(thing)
-        return thing
-
-    yield close_later
-    for thing in reversed(things):
-        thing.close()
-
-
-@pytest.fixture
 def listen(make_router):
     """listen(urls, nats={...}, worker={...}, **settings of the registrar): a router that hears these servers."""
     def make(urls, nats=(), worker=(), table=(), **registrar):
