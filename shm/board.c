@@ -17,11 +17,6 @@ unsigned board_slot_count(const struct board *board)
 	return board->slots;
 }
 
-unsigned board_worker_slots(const struct board *board)
-{
-	return board->worker_slots;
-}
-
 bool board_slot_is_held(const struct board *board, unsigned slot)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = slot, .l_len = 1 };

@@ -39,7 +39,6 @@ struct slot_view {
 };
 
 unsigned board_slot_count(const struct board *board);     /* including master, registrar, tools */
-unsigned board_worker_slots(const struct board *board);
 void board_slot_view(const struct board *board, unsigned slot, struct slot_view *out);
 
 /* Owner: takes the lock and writes pid and heartbeat.  -EBUSY: somebody lives there. */
