@@ -1,4 +1,5 @@
 """Servers that let no probe pass: which of them lost one another is told by whose registrations come through whom."""
+import itertools
 import time
 
 import pytest
@@ -38,11 +39,19 @@ def listen(make_router):
     return make
 
 
+backend_ports = itertools.count(1000)       # two apps at one address would take it from one another
+
+
 def emitter_of(closing, server, name, routes=4):
     emitter = closing(Emitter(server, EMIT_S))
     for i in range(routes):
-        emitter.add(f"{name}-{i}.example", 1000 + server.port % 1000 * 10 + i, app=f"{name}-{i}")
+        emitter.add(f"{name}-{i}.example", next(backend_ports), app=f"{name}-{i}")
     return emitter
+
+
+def wait_routes(router, number):
+    wait_until(lambda: router.table.facts()["routes"] == number,
+               lambda: f"{number} routes are registered: {router.table.facts()}; log:\n{router.log_text()[-3000:]}")
 
 
 def lost_pairs(router):
@@ -62,7 +71,7 @@ def test_a_one_way_loss_is_named_and_healed_without_probes(listen, closing, what
     zero, one = cluster.servers
     emitters = [emitter_of(closing, zero, "zero"), emitter_of(closing, one, "one")]
     router = listen(cluster.servers)
-    wait_until(lambda: router.table.facts()["routes"] == 8, "all are registered")
+    wait_routes(router, 8)
     for server in cluster.servers:
         told = router.wait_for_log("nats-copies-compared", server=name_of(server))["data"]["text"]
         assert "no probe" in told and "copies" in told
@@ -110,7 +119,7 @@ def test_of_three_servers_the_two_that_lost_one_another_are_named(listen, closin
         emitter_of(closing, server, f"of-{i}")
         time.sleep(EMIT_S / 4)      # all at the same moment would hide who brings what first
     router = listen(cluster.servers)
-    wait_until(lambda: router.table.facts()["routes"] == 12, "all are registered")
+    wait_routes(router, 12)
     time.sleep(2)
     cluster.relays[1, 0].drop_backward, cluster.relays[1, 0].drop_forward = True, is_both_ways
     zero, one, _ = cluster.servers
@@ -128,7 +137,7 @@ def test_of_three_servers_only_one_of_which_forbids_probes_the_right_ones_are_na
     for i, server in enumerate(cluster.servers):
         emitter_of(closing, server, f"of-{i}")
     router = listen(cluster.servers)
-    wait_until(lambda: router.table.facts()["routes"] == 12, "all are registered")
+    wait_routes(router, 12)
     time.sleep(2)
     cluster.relays[2, 0].drop_backward = True       # what the silent one tells server 2
     zero, _, two = cluster.servers
