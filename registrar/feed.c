@@ -14,6 +14,7 @@
 
 #define NS_PER_US 1000
 #define TICK_MS 100
+#define GATHER_MS 300
 #define DENIED_ROUNDS 16              /* how seldom probes are tried that a server refuses */
 
 int feed_open(struct feed *f, struct seen *seen, uint32_t cycle, struct reason *reason)
@@ -269,10 +270,25 @@ static void choose_feeds(struct feed *f, uint32_t tick)
 	}
 }
 
+/* The first question waits a little for servers that are still being connected to: where
+ * probes are forbidden, to hear it is the only proof that it need not be asked again. */
+static bool is_gathering(const struct feed *f)
+{
+	bool is_any_missing = false, is_any_waiting = false;
+
+	for (unsigned i = 0; i < f->sources.count; i++) {
+		bool is_up = f->probe.of[i].is_up;
+
+		is_any_missing |= !f->of[i].connects;
+		is_any_waiting |= is_up && f->now_ms - f->probe.of[i].up_ms >= GATHER_MS;
+	}
+	return is_any_missing && !is_any_waiting;
+}
+
 /* As many blanks at the end as the source's number: so it is known when it comes back. */
 static void publish_start(struct feed *f)
 {
-	int i = starts_next(&f->starts, &f->probe, f->now_ms), len;
+	int i = is_gathering(f) ? -1 : starts_next(&f->starts, &f->probe, f->now_ms), len;
 	char text[GREETING_SIZE + SOURCES_MAX];
 
 	if (i < 0)
