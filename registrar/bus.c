@@ -190,6 +190,11 @@ void bus_set_feed(struct bus *bus, unsigned source, bool is_wanted)
 	link_set_feed(bus->links[source], is_wanted);
 }
 
+void bus_set_rules(struct bus *bus, unsigned source, const struct reading_rules *rules)
+{
+	link_set_rules(bus->links[source], rules);
+}
+
 uint64_t bus_dropped(const struct bus *bus)
 {
 	struct bus_source source;

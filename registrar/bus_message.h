@@ -14,6 +14,8 @@ enum bus_subject {
 	BUS_OTHER,
 };
 
+struct reading;
+
 struct bus_message {
 	enum bus_subject subject;
 	unsigned source;              /* which server brought it: 0 to bus_sources() - 1 */
@@ -21,6 +23,7 @@ struct bus_message {
 	struct hash128 hash;          /* of the payload, under a key of this process; only of
 				       * BUS_REGISTER */
 	struct str payload;
+	struct reading *reading;      /* of a BUS_REGISTER (reading.h), the loop's; NULL: none yet */
 	const char *name;             /* the full subject */
 	void *memory;                 /* where the texts lie: the bus's */
 };

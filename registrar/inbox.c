@@ -67,6 +67,16 @@ struct batch *inbox_take(struct inbox_queue *queue)
 	return batch;
 }
 
+void batch_read(struct batch *batch, struct bus_message *message,
+		const struct reading_rules *rules)
+{
+	size_t before = batch->readings.taken_bytes;
+
+	message->reading = reading_make(rules, message->payload, &batch->readings);
+	reading_add_offer(rules, message->reading, &batch->readings);
+	batch->bytes += batch->readings.taken_bytes - before;
+}
+
 void batch_return(struct batch *batch)
 {
 	struct batch_home *home = batch->home;
@@ -104,5 +114,6 @@ void batch_free(struct batch *batch)
 {
 	for (unsigned i = 0; i < batch->count; i++)
 		natsMsg_Destroy(batch->items[i].memory);
+	arena_fini(&batch->readings);
 	free(batch);
 }

@@ -14,7 +14,9 @@
 #include <stdint.h>
 #include <urcu/wfcqueue.h>
 
+#include "base/mem.h"
 #include "registrar/bus_message.h"
+#include "registrar/reading.h"
 
 #define BATCH_MOST 256
 
@@ -32,6 +34,7 @@ struct batch {
 	struct batch_home *home;
 	unsigned count, next;         /* next: of the consumer */
 	uint64_t bytes;               /* counted as pending */
+	struct arena readings;
 	struct bus_message items[BATCH_MOST]; /* memory: natsMsg, owned */
 };
 
@@ -52,6 +55,10 @@ void inbox_ring(struct inbox *inbox);
 
 /* The oldest batch, owned by the caller, or NULL. */
 struct batch *inbox_take(struct inbox_queue *queue);
+
+/* The message of this batch is read for the consumer. */
+void batch_read(struct batch *batch, struct bus_message *message,
+		const struct reading_rules *rules);
 
 /* The consumer is done with it. */
 void batch_return(struct batch *batch);
