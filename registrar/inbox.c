@@ -70,11 +70,8 @@ struct batch *inbox_take(struct inbox_queue *queue)
 void batch_read(struct batch *batch, struct bus_message *message,
 		const struct reading_rules *rules)
 {
-	size_t before = batch->readings.taken_bytes;
-
 	message->reading = reading_make(rules, message->payload, &batch->readings);
 	reading_add_offer(rules, message->reading, &batch->readings);
-	batch->bytes += batch->readings.taken_bytes - before;
 }
 
 void batch_return(struct batch *batch)

@@ -30,6 +30,8 @@ struct arrival {
 	uint32_t tick;
 	bool is_read, is_wanted;      /* wanted: it asks for something, and this router for it */
 	bool is_heard;                /* its endpoint's row is known and noted */
+	enum ownership ownership;     /* what the claim means, and who was there before */
+	uint32_t before;
 	struct reading *reading;      /* the message's, or in the arena */
 	struct owner_claim claim;
 	struct arena arena;
@@ -274,18 +276,15 @@ static void note_route(struct arrival *a, const struct route_handle *handle,
 static void settle(struct arrival *a, const struct route_handle *handle)
 {
 	struct registry *r = a->registry;
-	enum ownership ownership;
-	uint32_t before;
 
 	if (a->is_heard)
 		return;
 	a->is_heard = true;
-	ownership = owners_judge(r->trust->owners, &a->claim, &before);
 	trust_claim(r->trust, handle->row, &a->claim.id);
-	if (ownership == OWNER_REPLACED) {
-		trust_replace(r->trust, handle->row, before);
-	} else if (ownership == OWNER_CHANGED) {
-		trust_disown(r->trust, before);
+	if (a->ownership == OWNER_REPLACED) {
+		trust_replace(r->trust, handle->row, a->before);
+	} else if (a->ownership == OWNER_CHANGED) {
+		trust_disown(r->trust, a->before);
 		counter_add(r->counters, COUNTER_ownership_change_total, 1);
 		log_owner(r, "ownership-changed", &a->reading->registration.endpoint);
 	}
@@ -312,12 +311,16 @@ static bool is_refused_by_quota(struct arrival *a, struct str uri)
 	struct registry *r = a->registry;
 	struct trust *t = r->trust;
 	const struct endpoint *e = &a->reading->registration.endpoint;
-	struct cell *cell = cells_get(t->cells, a->claim.id.host);
-	uint32_t row;
-	bool has_row = owners_row(t->owners, &a->claim.id, &row);
 	unsigned used = used_percent(r);
 	uint64_t suppressed;
+	struct cell *cell;
+	bool has_row;
+	uint32_t row;
 
+	if (!quota_has_limits(&t->quota, used))
+		return false;
+	cell = cells_get(t->cells, a->claim.id.host);
+	has_row = owners_row(t->owners, &a->claim.id, &row);
 	if (quota_allows(&t->quota, has_row ? trust_row(t, row) : NULL, cell, used))
 		return false;
 	quota_note_refusal(&t->quota, cell, a->tick);
@@ -462,9 +465,9 @@ static void register_all(struct arrival *a)
 static bool owns_its_address(struct arrival *a)
 {
 	struct registry *r = a->registry;
-	uint32_t row;
 
-	if (owners_judge(r->trust->owners, &a->claim, &row) != OWNER_LATE)
+	a->ownership = owners_judge(r->trust->owners, &a->claim, &a->before);
+	if (a->ownership != OWNER_LATE)
 		return true;
 	counter_add(r->counters, COUNTER_late_registration_total, 1);
 	log_owner(r, "late-registration-ignored", &a->reading->registration.endpoint);

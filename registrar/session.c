@@ -168,7 +168,8 @@ static void add(struct batch *b, struct session_shared *shared, enum link_subjec
 	b->count++;
 }
 
-/* What is read takes more memory: less may wait if much does. */
+/* Readings are not counted as pending, for they must not make us drop what else had room:
+ * so they are made only as long as much could wait yet. */
 static const struct reading_rules *rules_now(struct session_shared *shared)
 {
 	uint64_t limit = atomic_load_explicit(&shared->pending_limit, memory_order_relaxed);
