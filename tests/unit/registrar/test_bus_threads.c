@@ -16,10 +16,12 @@
 #include <cmocka.h>
 
 #include "registrar/bus.h"
+#include "registrar/reading.h"
 #include "tests/unit/fixture/base_log.h"
 #include "tests/unit/fixture/registrar_peer.h"
 
 #define PEERS 2
+#define LIMIT 20000                   /* of bytes that may wait, of one server */
 #define RUN 7
 #define WAIT_MS 60000
 
@@ -216,6 +218,95 @@ static void each_servers_messages_come_once_in_order_and_digests_beside_them(voi
 	assert_int_equal(digests, PEERS * SENT / 100);
 }
 
+/* --- readings --- */
+
+struct reading_count {
+	unsigned taken, read;
+};
+
+static void see_reading(void *context, const struct bus_message *message)
+{
+	struct reading_count *c = context;
+	const struct registration *r = message->reading ? &message->reading->registration : NULL;
+	uint64_t number;
+
+	c->taken++;
+	if (!r)
+		return;
+	c->read++;
+	assert_int_equal(message->reading->result, 0);
+	assert_true(message->reading->offer != NULL);
+	assert_true(str_has_prefix(message->reading->key.text, STR("a.example/")));
+	assert_true(str_parse_u64(str_sub(message->reading->key.text, 10, STR_REST), &number));
+	assert_int_equal(r->endpoint.port, 1 + number);       /* it is the message's own */
+}
+
+static void *send_apps(void *context)
+{
+	struct peer *peer = context;
+	char text[128];
+
+	for (unsigned i = 0; i < SENT; i++) {
+		int len = snprintf(text, sizeof(text), "{\"host\":\"10.0.0.1\",\"port\":%u,"
+				   "\"uris\":[\"a.example/%u\"]}", 1 + i, i);
+
+		peer_send(peer, "router.register", (struct str){ text, (size_t)len });
+	}
+	return NULL;
+}
+
+/* The rules come and go while messages do. */
+static void registrations_are_read_where_they_come_in_while_there_are_rules(void **state)
+{
+	static const struct registrar_settings settings = { .droplet_stale_threshold_ms = 1000 };
+	static const struct reading_rules rules = { .settings = &settings, .key = { 1, 2 },
+						    .seed = { 3, 4 } };
+	struct bed *b = *state;
+	struct reading_count count = { 0, 0 };
+	pthread_t threads[PEERS];
+
+	open_bus(b, UINT64_MAX / 2);
+	bus_set_rules(b->bus, 0, &rules);
+	for (unsigned i = 0; i < PEERS; i++)
+		pthread_create(&threads[i], NULL, send_apps, b->peers[i]);
+	for (unsigned i = 0; count.taken < PEERS * SENT; i++) {
+		take_run(b, see_reading, &count);
+		bus_set_rules(b->bus, 1, i / 1000 % 2 ? &rules : NULL);
+	}
+	for (unsigned i = 0; i < PEERS; i++)
+		pthread_join(threads[i], NULL);
+	assert_in_range(count.read, SENT, PEERS * SENT);
+	bus_set_rules(b->bus, 0, NULL);
+	bus_set_rules(b->bus, 1, NULL);
+	send_apps(b->peers[0]);
+	count.read = count.taken = 0;
+	while (count.taken < SENT)
+		take_run(b, see_reading, &count);
+	assert_int_equal(count.read, 0);
+}
+
+/* What waits already must not lose its place to readings. */
+static void nothing_is_read_ahead_once_half_of_the_room_is_taken(void **state)
+{
+	static const struct registrar_settings settings = { .droplet_stale_threshold_ms = 1000 };
+	static const struct reading_rules rules = { .settings = &settings };
+	struct reading_count count = { 0, 0 };
+	struct bed *b = *state;
+	unsigned sent = 0;
+
+	open_bus(b, LIMIT);
+	bus_set_rules(b->bus, 0, &rules);
+	for (; state_of(b, 0).pending_bytes < LIMIT * 3 / 4; sent++) {
+		peer_send(b->peers[0], "router.register",
+			  STR("{\"host\":\"10.0.0.1\",\"port\":1,\"uris\":[\"a.example/0\"]}"));
+		pass_probe(b, 0);
+	}
+	while (take_run(b, see_reading, &count))
+		;
+	assert_int_equal(count.taken, sent);
+	assert_in_range(count.read, sent / 2, sent * 3 / 4);
+}
+
 /* --- greets --- */
 
 #define ASKED 200
@@ -265,8 +356,6 @@ static void each_greet_is_answered_once_though_every_server_brings_it(void **sta
 }
 
 /* --- the limit --- */
-
-#define LIMIT 20000
 
 static void what_is_beyond_the_limit_is_dropped_counted_and_leaves_room_again(void **state)
 {
@@ -465,6 +554,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_BED(each_servers_messages_come_once_in_order_and_digests_beside_them),
+		IN_BED(registrations_are_read_where_they_come_in_while_there_are_rules),
+		IN_BED(nothing_is_read_ahead_once_half_of_the_room_is_taken),
 		IN_BED(each_greet_is_answered_once_though_every_server_brings_it),
 		IN_BED(what_is_beyond_the_limit_is_dropped_counted_and_leaves_room_again),
 		IN_BED(a_server_beyond_its_limit_takes_nothing_from_another),
