@@ -66,8 +66,8 @@ unsigned bus_publish(struct bus *bus, unsigned source, const char *subject, stru
  * "standby" through the first one. */
 void bus_set_feed(struct bus *bus, unsigned source, bool is_wanted);
 
-/* Whether registrations of a source come with readings, made by these rules in its reader's
- * thread; NULL, as at first: they do not.  The rules outlive the bus. */
+/* Registrations of this source that have to wait are read meanwhile, by these rules, in a
+ * thread of its own; NULL, as at first: they are not.  The rules outlive the bus. */
 void bus_set_rules(struct bus *bus, unsigned source, const struct reading_rules *rules);
 
 /* Totals since bus_open(). */

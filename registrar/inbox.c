@@ -67,14 +67,17 @@ struct batch *inbox_take(struct inbox_queue *queue)
 	return batch;
 }
 
-void batch_read(struct batch *batch, struct bus_message *message,
-		const struct reading_rules *rules)
+void batch_init(struct batch *batch, struct batch_home *home)
 {
-	message->reading = reading_make(rules, message->payload, &batch->readings);
-	reading_add_offer(rules, message->reading, &batch->readings);
+	batch->home = home;
+	batch->count = batch->next = 0;
+	batch->bytes = 0;
+	arena_init(&batch->readings, NULL, 0);
+	atomic_init(&batch->holders, 1);
+	atomic_init(&batch->is_begun, false);
 }
 
-void batch_return(struct batch *batch)
+static void give_back(struct batch *batch)
 {
 	struct batch_home *home = batch->home;
 
@@ -84,6 +87,12 @@ void batch_return(struct batch *batch)
 	while (!atomic_compare_exchange_weak_explicit(&home->returned, &batch->next_returned, batch,
 						      memory_order_release, memory_order_relaxed))
 		;
+}
+
+void batch_release(struct batch *batch)
+{
+	if (atomic_fetch_sub_explicit(&batch->holders, 1, memory_order_acq_rel) == 1)
+		give_back(batch);
 }
 
 void batch_home_init(struct batch_home *home)

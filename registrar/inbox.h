@@ -16,7 +16,6 @@
 
 #include "base/mem.h"
 #include "registrar/bus_message.h"
-#include "registrar/reading.h"
 
 #define BATCH_MOST 256
 
@@ -34,7 +33,11 @@ struct batch {
 	struct batch_home *home;
 	unsigned count, next;         /* next: of the consumer */
 	uint64_t bytes;               /* counted as pending */
-	struct arena readings;
+	struct batch *next_waiting;   /* of the consumer's */
+	const struct reading_rules *rules;    /* its messages are read by, if they are */
+	struct arena readings;        /* of whoever reads them */
+	atomic_uint holders;          /* the last one returns it */
+	atomic_bool is_begun;         /* by the consumer: to read more of it is in vain */
 	struct bus_message items[BATCH_MOST]; /* memory: natsMsg, owned */
 };
 
@@ -56,12 +59,11 @@ void inbox_ring(struct inbox *inbox);
 /* The oldest batch, owned by the caller, or NULL. */
 struct batch *inbox_take(struct inbox_queue *queue);
 
-/* The message of this batch is read for the consumer. */
-void batch_read(struct batch *batch, struct bus_message *message,
-		const struct reading_rules *rules);
+/* What its maker knows of a batch of no messages yet: home, and nothing else.  One holds it. */
+void batch_init(struct batch *batch, struct batch_home *home);
 
-/* The consumer is done with it. */
-void batch_return(struct batch *batch);
+/* A holder is done with it: after the last one, it returns. */
+void batch_release(struct batch *batch);
 
 /* Frees all that returned; in the thread that made them, or when none is left. */
 void batch_home_init(struct batch_home *home);

@@ -297,11 +297,6 @@ bool link_publish(struct link *l, const char *subject, const void *bytes, size_t
 	return is_done;
 }
 
-void link_set_rules(struct link *l, const struct reading_rules *rules)
-{
-	atomic_store_explicit(&l->shared.rules, rules, memory_order_release);
-}
-
 void link_set_pending_limit(struct link *l, uint64_t bytes)
 {
 	atomic_store(&l->shared.pending_limit, bytes);

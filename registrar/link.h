@@ -57,10 +57,6 @@ bool link_publish(struct link *link, const char *subject, const void *bytes, siz
 /* How many bytes of its messages may wait to be read; the rest is dropped. */
 void link_set_pending_limit(struct link *link, uint64_t bytes);
 
-/* Its registrations are read by these rules, which outlive the link, as they come; NULL: they
- * are not.  At first they are not. */
-void link_set_rules(struct link *link, const struct reading_rules *rules);
-
 /* Whether registrations are wanted through it (from the start: yes). */
 void link_set_feed(struct link *link, bool is_wanted);
 

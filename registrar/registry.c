@@ -544,11 +544,17 @@ static void fetch(struct arrival *a)
 		route_writer_fetch_key(r->writer, &a->reading->key);
 }
 
+/* By now; another thread may be at work on it. */
+static struct reading *reading_of(const struct bus_message *m)
+{
+	return atomic_load_explicit(&m->reading, memory_order_acquire);
+}
+
 static void read_arrival(struct arrival *a, const struct bus_message *m, uint32_t tick)
 {
 	struct registry *r = a->registry;
 	struct trust *t = r->trust;
-	const struct reading *reading;
+	struct reading *reading;
 
 	a->message = m;
 	a->tick = tick;
@@ -561,7 +567,8 @@ static void read_arrival(struct arrival *a, const struct bus_message *m, uint32_
 	}
 	if (m->subject == BUS_REGISTER)
 		r->novelty[m->source].read++;
-	a->reading = m->reading ? m->reading : reading_make(&r->rules, m->payload, &a->arena);
+	reading = reading_of(m);
+	a->reading = reading ? reading : reading_make(&r->rules, m->payload, &a->arena);
 	reading = a->reading;
 	a->is_wanted = is_wanted(r, m, reading);
 	if (!a->is_wanted)
@@ -646,8 +653,11 @@ static void fetch_known(const struct registry *r, struct run *run)
 /* Those of the next but one, for the next is about to be looked at. */
 static void fetch_reading(const struct run *run, unsigned i)
 {
-	if (i < run->count && !run->known[i] && run->messages[i].reading)
-		reading_fetch(run->messages[i].reading);
+	const struct reading *reading = i < run->count && !run->known[i] ?
+					reading_of(&run->messages[i]) : NULL;
+
+	if (reading)
+		reading_fetch(reading);
 }
 
 /* Whether most is new is asked anew after each WATCHED messages, and not answered by what is

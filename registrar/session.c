@@ -144,7 +144,7 @@ static bool is_wanted(enum bus_subject subject, enum link_subject via)
 }
 
 static void add(struct batch *b, struct session_shared *shared, enum link_subject via,
-		natsMsg *message, uint64_t now_ms, const struct reading_rules *rules)
+		natsMsg *message, uint64_t now_ms)
 {
 	const char *name = natsMsg_GetSubject(message);
 	struct bus_message *item = &b->items[b->count];
@@ -161,37 +161,20 @@ static void add(struct batch *b, struct session_shared *shared, enum link_subjec
 	}
 	if (item->subject == BUS_REGISTER)
 		item->hash = hash_text(&shared->inbox->key, item->payload);
-	if (item->subject == BUS_REGISTER && rules)
-		batch_read(b, item, rules);
 	if (via == LINK_FEED)
 		b->bytes += item->payload.len + MESSAGE_OVERHEAD;
 	b->count++;
-}
-
-/* Readings are not counted as pending, for they must not make us drop what else had room:
- * so they are made only as long as much could wait yet. */
-static const struct reading_rules *rules_now(struct session_shared *shared)
-{
-	uint64_t limit = atomic_load_explicit(&shared->pending_limit, memory_order_relaxed);
-
-	if (is_beyond_limit(shared, limit / 2))
-		return NULL;
-	return atomic_load_explicit(&shared->rules, memory_order_acquire);
 }
 
 static struct batch *collect(struct session *s, enum link_subject via, unsigned most)
 {
 	struct batch *b = mem_alloc(offsetof(struct batch, items) + most * sizeof(b->items[0]));
 	uint64_t now = clock_ms();
-	const struct reading_rules *rules = rules_now(s->shared);
 	natsMsg *message;
 
-	b->home = &s->shared->batches;
-	b->count = b->next = 0;
-	b->bytes = 0;
-	arena_init(&b->readings, NULL, 0);
+	batch_init(b, &s->shared->batches);
 	while (most-- > 0 && natsSubscription_NextMsg(&message, s->subs[via], 1) == NATS_OK)
-		add(b, s->shared, via, message, now, rules);
+		add(b, s->shared, via, message, now);
 	return b;
 }
 

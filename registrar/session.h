@@ -27,7 +27,6 @@ struct session_shared {
 	atomic_uint_least64_t opening_ms;     /* since when session_open() runs; 0: it does not */
 	atomic_bool wants_feed, is_lame, must_stop;
 	atomic_uint_least64_t pending_limit, dropped, refused;
-	const struct reading_rules *_Atomic rules;    /* for registrations; NULL: they are not read */
 	struct batch_home batches;
 };
 
