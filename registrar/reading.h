@@ -1,8 +1,8 @@
 /*
  * registrar/reading.h - what can be known of one message by itself: a function of its bytes and
  * of rules that never change while the process lives.  The registry makes readings as it needs
- * them; while most messages are new, the threads that receive them make them for it, and more
- * of each.  Touches no table, counts and logs nothing.
+ * them; of messages that are mostly new, read_ahead.c makes them before, and more of each.
+ * Touches no table, counts and logs nothing.
  */
 #ifndef REGISTRAR_READING_H
 #define REGISTRAR_READING_H
@@ -35,7 +35,8 @@ struct reading {
 struct reading *reading_make(const struct reading_rules *rules, struct str payload,
 			     struct arena *arena);
 
-/* Adds what the table will hold, if that will be asked for. */
+/* Adds what the table will hold, if that will be asked for: worth it only in another thread, for
+ * the writer describes what it is given just as well. */
 void reading_add_offer(const struct reading_rules *rules, struct reading *reading,
 		       struct arena *arena);
 

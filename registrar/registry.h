@@ -21,8 +21,8 @@ void registry_destroy(struct registry *registry);
 bool registry_is_in_shard(const struct registrar_settings *settings, struct str segment);
 
 /* Rules, good as long as the registry, if most of what this server brought last had to be
- * read: then its messages are better read in the threads that receive them.  NULL: most
- * repeats what is known, and its bytes are not looked at. */
+ * read: then what waits is better read meanwhile.  NULL: most repeats what is known, and its
+ * bytes are not looked at. */
 const struct reading_rules *registry_read_ahead(const struct registry *registry, unsigned source);
 
 /* Messages of one server in the order in which they came: registrations, with their
