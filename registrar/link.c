@@ -264,6 +264,7 @@ bool link_close(struct link *l)
 
 void link_destroy(struct link *l)
 {
+	batch_home_fini(&l->shared.batches);
 	close(l->shared.keeper_event);
 	pthread_mutex_destroy(&l->lock);
 	free(l);

@@ -76,13 +76,18 @@ int nats_tls_load(struct nats_tls_settings *tls, struct reason *reason)
 	return tls->ca_pem || tls->key_pem ? try_out(tls, reason) : 0;
 }
 
+bool nats_tls_is_wanted(const struct nats_settings *settings, const struct server_name *server)
+{
+	return server->is_tls || nats_requires_tls(settings);
+}
+
 int nats_tls_apply(const struct nats_settings *settings, const struct server_name *server,
 		   natsOptions *options)
 {
 	const struct nats_tls_settings *tls = &settings->tls;
 	natsStatus rc;
 
-	if (!server->is_tls && !nats_requires_tls(settings))
+	if (!nats_tls_is_wanted(settings, server))
 		return NATS_OK;
 	rc = natsOptions_SetSecure(options, true);    /* a server without TLS is refused */
 	if (rc == NATS_OK && tls->ca_pem)

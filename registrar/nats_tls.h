@@ -16,6 +16,8 @@ struct __natsOptions;
  * (-errno) with a reason that names the file. */
 int nats_tls_load(struct nats_tls_settings *tls, struct reason *reason);
 
+bool nats_tls_is_wanted(const struct nats_settings *settings, const struct server_name *server);
+
 /* Makes the options demand TLS, if it is configured.  0 or a natsStatus. */
 int nats_tls_apply(const struct nats_settings *settings, const struct server_name *server,
 		   struct __natsOptions *options);

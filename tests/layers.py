@@ -26,7 +26,7 @@ WORKER_LISTS = {"worker/failure.h", "worker/metrics.h"}
 
 # Headers that may appear in the named files only.
 RESTRICTED = {
-    r"nats(/.*)?\.h": re.compile(r"registrar/(bus|inbox|session|nats_tls)\.[ch]"),
+    r"nats(/.*)?\.h": re.compile(r"registrar/(batch|bus|session|session_reader|nats_tls)\.[ch]"),
     r"jansson\.h": re.compile(r"registrar/.*"),
     r"zlib\.h": re.compile(r"registrar/snapshot_format\.c"),
     r"nghttp2/.*": re.compile(r"worker/http/http2\.c"),

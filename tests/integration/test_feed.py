@@ -44,6 +44,26 @@ def test_registrations_of_all_shapes_reach_the_table(router):
         "tags": {"component": "c"}, "private_instance_id": "i", "server_cert_domain_san": "san"}
 
 
+def publish_with_headers(router, message):
+    payload, head = json.dumps(message).encode(), b"NATS/1.0\r\nKind: test\r\n\r\n"
+    router.bus.client._send(b"HPUB router.register %d %d\r\n" % (len(head), len(head) + len(payload)) + head + payload
+                              + b"\r\n")
+
+
+def test_registrations_in_frames_of_all_kinds_reach_the_table(router):
+    """With a subject to answer to, with headers, and from the smallest to more than is read at once."""
+    router.bus.client.publish("router.register", endpoint(1), reply="_INBOX.nobody")
+    publish_with_headers(router, endpoint(2))
+    sizes = [0, 1000, 100_000, 131_000, 131_072, 300_000, 1_000_000]
+    for turn in range(3):
+        for i, size in enumerate(sizes):
+            publish(router, endpoint(10 + i + 100 * turn, unknown="x" * size))
+    wait_for_routes(router, 2 + 3 * len(sizes))
+    assert {int(e["address"].split(":")[1]) for e in routes(router)[HOST]} == {
+        1, 2, *(10 + i + 100 * turn for turn in range(3) for i in range(len(sizes)))}
+    assert router.table.counter("registry_message_rejected") == 0
+
+
 def test_an_unregister_removes_one_endpoint_and_the_last_one_the_route(router):
     for port in (1, 2):
         publish(router, endpoint(port))

@@ -31,6 +31,20 @@ static uint32_t with_margin(uint64_t idle_ms)
 	return (uint32_t)(idle_ms > 2 * MARGIN_MS ? idle_ms - MARGIN_MS : idle_ms / 2);
 }
 
+static bool is_known(const struct idle_limit *cell, uint64_t now_ms)
+{
+	return cell->limit_ms && now_ms < cell->until_ms;
+}
+
+/* A close that was late, there or here, says nothing against an earlier one. */
+static void learn(struct idle_limit *cell, uint32_t limit_ms, uint64_t now_ms)
+{
+	if (is_known(cell, now_ms) && limit_ms > cell->limit_ms)
+		return;
+	cell->limit_ms = limit_ms;
+	cell->until_ms = now_ms + REMEMBER_MS;
+}
+
 void idle_limits_note(struct idle_limits *limits, const struct addr *addr, uint64_t idle_ms,
 		      uint64_t now_ms)
 {
@@ -42,8 +56,7 @@ void idle_limits_note(struct idle_limits *limits, const struct addr *addr, uint6
 	if (cell->address != hash)
 		*cell = (struct idle_limit){ .address = hash };
 	if (cell->seen_ms && are_alike(cell->seen_ms, idle_ms)) {
-		cell->limit_ms = with_margin(idle_ms < cell->seen_ms ? idle_ms : cell->seen_ms);
-		cell->until_ms = now_ms + REMEMBER_MS;
+		learn(cell, with_margin(idle_ms < cell->seen_ms ? idle_ms : cell->seen_ms), now_ms);
 		limits->has_any = true;
 	}
 	cell->seen_ms = (uint32_t)idle_ms;
@@ -59,6 +72,5 @@ uint64_t idle_limits_find(const struct idle_limits *limits, const struct addr *a
 		return UINT64_MAX;
 	hash = hash_of(limits, addr);
 	cell = &limits->cells[hash % IDLE_LIMITS_CELLS];
-	return cell->address == hash && cell->limit_ms && now_ms < cell->until_ms ?
-	       cell->limit_ms : UINT64_MAX;
+	return cell->address == hash && is_known(cell, now_ms) ? cell->limit_ms : UINT64_MAX;
 }

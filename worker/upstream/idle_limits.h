@@ -23,7 +23,7 @@ struct idle_limits {
 };
 
 /* The endpoint closed a connection that was idle for so long.  Two in a row of about
- * the same age are its limit; one may be a restart. */
+ * the same age are its limit; one may be a restart.  Of several limits the shortest holds. */
 void idle_limits_note(struct idle_limits *limits, const struct addr *addr, uint64_t idle_ms,
 		      uint64_t now_ms);
 

@@ -107,10 +107,13 @@ void pool_destroy(struct pool *pool)
 	free(pool);
 }
 
-/* After a while the endpoint may have closed just now: a request must not be sent after
- * its FIN only because the loop has not seen that yet. */
+/* Not beyond its time, even if the loop is too busy to have ended it.  After a while the
+ * endpoint may have closed just now: a request must not be sent after its FIN only
+ * because the loop has not seen that yet. */
 static bool is_usable(struct idle *idle)
 {
+	if (task_is_due(idle->pool->loop, &idle->task))
+		return false;
 	if (loop_now_ms(idle->pool->loop) - idle->since_ms >= LOOK_AGAIN_MS)
 		conn_look(mux_conn(idle->mux));
 	if (mux_is_quiet(idle->mux))

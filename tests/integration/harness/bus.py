@@ -27,7 +27,7 @@ class BusClient:
         self.subscriptions, self.pongs = {}, queue.Queue()
         self.lock = threading.Lock()
         self.socket.settimeout(None)
-        self._send(b'CONNECT {"verbose":false,"pedantic":false,"lang":"test","version":"1","protocol":1}\r\n')
+        self._send(b'CONNECT {"verbose":false,"pedantic":false,"lang":"test","protocol":1,"headers":true}\r\n')
         threading.Thread(target=self._read, daemon=True).start()
         self.flush()
 

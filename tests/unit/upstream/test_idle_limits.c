@@ -39,10 +39,32 @@ static void a_limit_is_learned_from_two_closes_of_the_same_age(void **state)
 	}
 }
 
+/* As where the endpoint or this router was busy when the time had come. */
+static void a_late_close_does_not_lengthen_a_limit_but_an_early_one_shortens_it(void **state)
+{
+	static const struct { uint64_t at_ms, idle_ms, limit; } closes[] = {
+		{ 1000, 400, UINT64_MAX }, { 1001, 402, 200 }, { 1100, 900, 200 }, { 1101, 910, 200 },
+		{ 2000, 300, 200 }, { 2001, 310, 150 }, { 2002, 400, 150 }, { 2003, 400, 150 },
+		{ 700000, 910, UINT64_MAX }, { 700001, 900, 450 },    /* the endpoint was changed */
+	};
+	struct idle_limits *limits = mem_zalloc(sizeof(*limits));
+	struct addr addr;
+
+	(void)state;
+	assert_true(addr_from_ip(STR("10.0.0.1"), 80, &addr));
+	for (size_t i = 0; i < ARRAY_SIZE(closes); i++) {
+		idle_limits_note(limits, &addr, closes[i].idle_ms, closes[i].at_ms);
+		if (idle_limits_find(limits, &addr, closes[i].at_ms) != closes[i].limit)
+			fail_msg("close %zu", i);
+	}
+	free(limits);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_limit_is_learned_from_two_closes_of_the_same_age),
+		cmocka_unit_test(a_late_close_does_not_lengthen_a_limit_but_an_early_one_shortens_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -287,6 +287,20 @@ static void one_that_has_just_ended_is_not_lent_even_before_the_pool_has_seen_it
 	}
 }
 
+static void one_beyond_its_time_is_not_lent_even_before_the_pool_has_ended_it(void **state)
+{
+	struct pool_test *t = *state;
+	struct taker taker = { .test = t };
+	struct line line = add_for(t, 0, 200);
+
+	task_init(&taker.task, taker_run);
+	task_wake(t->loop, &taker.task);
+	pass(t, 300);
+	assert_true(taker.has_run);
+	assert_null(taker.taken);
+	expect_gone(&line);
+}
+
 static void each_connection_is_kept_for_its_own_time_and_not_longer(void **state)
 {
 	static const uint64_t idle_ms[] = { 100, 4000, 90000, 86400000 };
@@ -378,6 +392,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		OVER_A_POOL(the_connection_that_was_used_last_is_lent_first),
 		OVER_A_POOL(at_the_bound_the_one_that_was_idle_longest_goes_whatever_its_target),
+		OVER_A_POOL(one_beyond_its_time_is_not_lent_even_before_the_pool_has_ended_it),
 		OVER_A_POOL(a_pool_of_none_holds_one),
 		OVER_A_POOL(a_connection_is_lent_to_its_own_target_only),
 		OVER_A_POOL(an_idle_connection_that_ends_or_speaks_is_gone_in_the_same_turn),
