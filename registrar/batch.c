@@ -117,12 +117,15 @@ struct batch *batch_create(struct batch_home *home, struct slab *slab, unsigned 
 	b->slab = slab;
 	b->count = b->next = 0;
 	b->bytes = 0;
+	arena_init(&b->readings, NULL, 0);
+	atomic_init(&b->holders, 1);
+	atomic_init(&b->is_begun, false);
 	if (slab)
 		slab->holders++;
 	return b;
 }
 
-void batch_return(struct batch *batch)
+static void give_back(struct batch *batch)
 {
 	struct batch_home *home = batch->home;
 
@@ -134,6 +137,12 @@ void batch_return(struct batch *batch)
 		;
 }
 
+void batch_release(struct batch *batch)
+{
+	if (atomic_fetch_sub_explicit(&batch->holders, 1, memory_order_acq_rel) == 1)
+		give_back(batch);
+}
+
 void batch_free(struct batch *batch)
 {
 	for (unsigned i = 0; i < batch->count; i++)
@@ -141,5 +150,6 @@ void batch_free(struct batch *batch)
 			natsMsg_Destroy(batch->items[i].memory);
 	if (batch->slab)
 		slab_drop(batch->home, batch->slab);
+	arena_fini(&batch->readings);
 	free(batch);
 }

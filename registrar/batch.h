@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <urcu/wfcqueue.h>
 
+#include "base/mem.h"
 #include "registrar/bus_message.h"
 
 #define BATCH_MOST 256
@@ -44,6 +45,11 @@ struct batch {
 	struct slab *slab;            /* held, or NULL */
 	unsigned count, next;         /* next: of the consumer */
 	uint64_t bytes;               /* counted as pending */
+	struct batch *next_waiting;   /* of the consumer's */
+	const struct reading_rules *rules;    /* its messages are read by, if they are */
+	struct arena readings;        /* of whoever reads them */
+	atomic_uint holders;          /* the last one returns it */
+	atomic_bool is_begun;         /* by the consumer: to read more of it is in vain */
 	struct bus_message items[BATCH_MOST];
 };
 
@@ -64,11 +70,11 @@ void batch_home_restart(struct batch_home *home);
 void batch_home_trim(struct batch_home *home);
 
 /* An empty one with room for so many messages, at most BATCH_MOST; it holds the slab unless
- * that is NULL. */
+ * that is NULL.  One holds the batch. */
 struct batch *batch_create(struct batch_home *home, struct slab *slab, unsigned most);
 
-/* The consumer is done with it. */
-void batch_return(struct batch *batch);
+/* A holder is done with it: after the last one, it returns. */
+void batch_release(struct batch *batch);
 
 /* Frees the messages too, all at once: for each of its own the library wakes its collector
  * thread unless that is awake. */

@@ -13,14 +13,23 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "registrar/link.h"
+#include "registrar/read_ahead.h"
 
 #define PROBE_SUBJECT_SIZE 128
+#define WAITING_MOST 16               /* batches that are read ahead: enough for a while */
 
 struct bus {
 	struct names *names;          /* owned */
 	struct inbox inbox;
 	struct link_common common;    /* of all links */
 	struct batch *urgent, *feed;  /* owned: being read */
+	struct waiting {              /* owned: taken from the inbox to be read ahead */
+		struct batch *first, **end;
+		unsigned count;
+	} waiting;
+	struct read_ahead *ahead;     /* owned; NULL: nothing was to be read ahead yet */
+	bool cannot_read_ahead;
+	const struct reading_rules *rules[SOURCES_MAX];
 	unsigned count;
 	struct link *links[SOURCES_MAX];      /* owned */
 	char probe_subject[PROBE_SUBJECT_SIZE];
@@ -86,18 +95,30 @@ static void drop(struct batch *batch)
 		batch_free(batch);
 }
 
+static void drop_waiting(struct waiting *waiting)
+{
+	while (waiting->first) {
+		struct batch *batch = waiting->first;
+
+		waiting->first = batch->next_waiting;
+		batch_free(batch);
+	}
+}
+
 void bus_close(struct bus *bus)
 {
 	bool is_quiet = true;
 
 	for (unsigned i = 0; i < bus->count; i++)
 		link_stop(bus->links[i]);
+	read_ahead_destroy(bus->ahead);       /* we alone hold what waits */
 	for (unsigned i = 0; i < bus->count; i++)
 		is_quiet = link_close(bus->links[i]) && is_quiet;
 	if (!is_quiet)
 		return;               /* a thread still uses all of this */
 	drop(bus->urgent);
 	drop(bus->feed);
+	drop_waiting(&bus->waiting);
 	inbox_fini(&bus->inbox);      /* messages are freed with the library's help */
 	nats_CloseAndWait(1000);      /* no callback runs after this */
 	for (unsigned i = 0; i < bus->count; i++)
@@ -119,28 +140,78 @@ void bus_acknowledge(struct bus *bus)
 }
 
 /* The batch at hand, or the next if that is used up; NULL: there is none. */
-static struct batch *at_hand(struct batch **batch, struct inbox_queue *queue)
+static struct batch *at_hand(struct bus *bus, struct batch **batch,
+			     struct batch *(*take)(struct bus *))
 {
 	while (!*batch || (*batch)->next == (*batch)->count) {
 		if (*batch)
-			batch_return(*batch);
-		*batch = inbox_take(queue);
+			batch_release(*batch);
+		*batch = take(bus);
 		if (!*batch)
 			return NULL;
 	}
 	return *batch;
 }
 
+static struct batch *take_urgent(struct bus *bus)
+{
+	return inbox_take(&bus->inbox.urgent);
+}
+
+/* What is next is the loop's own; what is behind it may be read meanwhile. */
+static void read_ahead(struct bus *bus, struct batch *batch)
+{
+	const struct reading_rules *rules = bus->rules[batch->items[0].source];
+
+	if (!rules || bus->cannot_read_ahead)
+		return;
+	if (!bus->ahead)
+		bus->ahead = read_ahead_create();
+	bus->cannot_read_ahead = !bus->ahead;
+	if (bus->ahead)
+		read_ahead_give(bus->ahead, batch, rules);
+}
+
+static void fill_waiting(struct bus *bus)
+{
+	struct waiting *waiting = &bus->waiting;
+	struct batch *batch;
+
+	while (waiting->count < WAITING_MOST && (batch = inbox_take(&bus->inbox.feed))) {
+		if (!waiting->count++)
+			waiting->end = &waiting->first;
+		else
+			read_ahead(bus, batch);
+		batch->next_waiting = NULL;
+		*waiting->end = batch;
+		waiting->end = &batch->next_waiting;
+	}
+}
+
+static struct batch *take_feed(struct bus *bus)
+{
+	struct batch *batch;
+
+	fill_waiting(bus);
+	batch = bus->waiting.first;
+	if (!batch)
+		return NULL;
+	bus->waiting.first = batch->next_waiting;
+	bus->waiting.count--;
+	atomic_store_explicit(&batch->is_begun, true, memory_order_relaxed);
+	return batch;
+}
+
 const struct bus_message *bus_next_urgent(struct bus *bus)
 {
-	struct batch *batch = at_hand(&bus->urgent, &bus->inbox.urgent);
+	struct batch *batch = at_hand(bus, &bus->urgent, take_urgent);
 
 	return batch ? &batch->items[batch->next++] : NULL;
 }
 
 unsigned bus_next_run(struct bus *bus, const struct bus_message **out, unsigned most)
 {
-	struct batch *batch = at_hand(&bus->feed, &bus->inbox.feed);
+	struct batch *batch = at_hand(bus, &bus->feed, take_feed);
 	unsigned left = batch ? batch->count - batch->next : 0, n = left < most ? left : most;
 
 	if (!n)
@@ -188,6 +259,11 @@ unsigned bus_publish(struct bus *bus, unsigned source, const char *subject, stru
 void bus_set_feed(struct bus *bus, unsigned source, bool is_wanted)
 {
 	link_set_feed(bus->links[source], is_wanted);
+}
+
+void bus_set_rules(struct bus *bus, unsigned source, const struct reading_rules *rules)
+{
+	bus->rules[source] = rules;
 }
 
 uint64_t bus_dropped(const struct bus *bus)

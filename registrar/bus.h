@@ -12,6 +12,7 @@
 #include "registrar/bus_message.h"
 #include "registrar/config.h"
 #include "registrar/greets.h"
+#include "registrar/reading.h"
 #include "registrar/sources.h"
 
 struct bus;
@@ -64,6 +65,10 @@ unsigned bus_publish(struct bus *bus, unsigned source, const char *subject, stru
 /* Whether registrations are wanted through a source; at first they are, or with union
  * "standby" through the first one. */
 void bus_set_feed(struct bus *bus, unsigned source, bool is_wanted);
+
+/* Registrations of this source that have to wait are read meanwhile, by these rules, in a
+ * thread of its own; NULL, as at first: they are not.  The rules outlive the bus. */
+void bus_set_rules(struct bus *bus, unsigned source, const struct reading_rules *rules);
 
 /* Totals since bus_open(). */
 uint64_t bus_dropped(const struct bus *bus);

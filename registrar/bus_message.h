@@ -6,6 +6,8 @@
 #ifndef REGISTRAR_BUS_MESSAGE_H
 #define REGISTRAR_BUS_MESSAGE_H
 
+#include <stdatomic.h>
+
 #include "base/hash.h"
 
 enum bus_subject {
@@ -14,6 +16,8 @@ enum bus_subject {
 	BUS_OTHER,
 };
 
+struct reading;
+
 struct bus_message {
 	enum bus_subject subject;
 	unsigned source;              /* which server brought it: 0 to bus_sources() - 1 */
@@ -21,6 +25,8 @@ struct bus_message {
 	struct hash128 hash;          /* of the payload, under a key of this process; only of
 				       * BUS_REGISTER */
 	struct str payload;
+	struct reading *_Atomic reading;      /* of a BUS_REGISTER (reading.h), for the loop; NULL:
+				       * none yet */
 	const char *name;             /* the full subject */
 	void *memory;                 /* where the texts lie: the bus's */
 };

@@ -12,7 +12,7 @@
 #include "registrar/json_text.h"
 #include "registrar/message_plain.h"
 
-struct reading {
+struct parsing {
 	struct arena *arena;
 	struct registration *out;
 	uint16_t port, tls_port;
@@ -20,7 +20,7 @@ struct reading {
 	bool is_idle;                 /* an empty list of URIs */
 };
 
-static void drop_field(struct reading *r)
+static void drop_field(struct parsing *r)
 {
 	r->out->dropped_fields++;
 }
@@ -48,7 +48,7 @@ static bool is_vital(struct str name)
 	       str_equal_nocase(name, STR("isolation_segment"));
 }
 
-static void read_text(struct reading *r, const json_t *value, struct str *out)
+static void read_text(struct parsing *r, const json_t *value, struct str *out)
 {
 	struct str text = text_of(value);
 
@@ -58,7 +58,7 @@ static void read_text(struct reading *r, const json_t *value, struct str *out)
 		*out = arena_copy(r->arena, text);
 }
 
-static void read_index(struct reading *r, const json_t *value, struct str *out)
+static void read_index(struct parsing *r, const json_t *value, struct str *out)
 {
 	if (json_is_integer(value))
 		*out = arena_format(r->arena, "%lld", (long long)json_integer_value(value));
@@ -67,7 +67,7 @@ static void read_index(struct reading *r, const json_t *value, struct str *out)
 }
 
 /* A number, or a text that holds one. */
-static bool read_number(struct reading *r, const json_t *value, uint64_t most, uint64_t *out)
+static bool read_number(struct parsing *r, const json_t *value, uint64_t most, uint64_t *out)
 {
 	uint64_t number = 0;
 	bool good = false;
@@ -85,7 +85,7 @@ static bool read_number(struct reading *r, const json_t *value, uint64_t most, u
 	return good && number <= most;
 }
 
-static void read_port(struct reading *r, const json_t *value, uint16_t *out)
+static void read_port(struct parsing *r, const json_t *value, uint16_t *out)
 {
 	uint64_t port;
 
@@ -93,7 +93,7 @@ static void read_port(struct reading *r, const json_t *value, uint16_t *out)
 		*out = (uint16_t)port;
 }
 
-static void read_uris(struct reading *r, const json_t *value)
+static void read_uris(struct parsing *r, const json_t *value)
 {
 	struct registration *out = r->out;
 	size_t count = json_array_size(value), i;
@@ -113,7 +113,7 @@ static void read_uris(struct reading *r, const json_t *value)
 	}
 }
 
-static void read_tags(struct reading *r, json_t *value)
+static void read_tags(struct parsing *r, json_t *value)
 {
 	struct endpoint *endpoint = &r->out->endpoint;
 	json_t *kept, *tag;
@@ -149,7 +149,7 @@ static void read_tags(struct reading *r, json_t *value)
 	json_decref(kept);
 }
 
-static void read_balancing(struct reading *r, const json_t *value)
+static void read_balancing(struct parsing *r, const json_t *value)
 {
 	if (json_is_string(value) && str_equal(text_of(value), STR("round-robin")))
 		r->out->endpoint.balancing = BALANCE_ROUND_ROBIN;
@@ -159,7 +159,7 @@ static void read_balancing(struct reading *r, const json_t *value)
 		drop_field(r);
 }
 
-static void read_options(struct reading *r, json_t *value)
+static void read_options(struct parsing *r, json_t *value)
 {
 	json_t *option;
 	const char *name;
@@ -175,7 +175,7 @@ static void read_options(struct reading *r, json_t *value)
 			read_balancing(r, option);
 }
 
-static void read_texts(struct reading *r, struct str name, json_t *value)
+static void read_texts(struct parsing *r, struct str name, json_t *value)
 {
 	struct endpoint *e = &r->out->endpoint;
 	const struct { struct str name; struct str *out; } rows[] = {
@@ -193,7 +193,7 @@ static void read_texts(struct reading *r, struct str name, json_t *value)
 			read_text(r, value, rows[i].out);
 }
 
-static void read_field(struct reading *r, struct str name, json_t *value)
+static void read_field(struct parsing *r, struct str name, json_t *value)
 {
 	struct endpoint *e = &r->out->endpoint;
 	uint64_t number;
@@ -224,7 +224,7 @@ static void read_field(struct reading *r, struct str name, json_t *value)
 		read_texts(r, name, value);
 }
 
-static void settle_address(struct reading *r)
+static void settle_address(struct parsing *r)
 {
 	struct endpoint *e = &r->out->endpoint;
 	struct addr addr;
@@ -252,7 +252,7 @@ static size_t text_bytes(const struct endpoint *e)
 	return sum;
 }
 
-static int check(struct reading *r, struct reason *reason)
+static int check(struct parsing *r, struct reason *reason)
 {
 	struct endpoint *e = &r->out->endpoint;
 
@@ -296,7 +296,7 @@ static json_t *load(struct str payload, struct arena *arena, json_error_t *fault
 	return root;
 }
 
-static int read_any(struct reading *r, struct str payload, struct reason *reason)
+static int read_any(struct parsing *r, struct str payload, struct reason *reason)
 {
 	json_error_t fault;
 	const char *name;
@@ -330,7 +330,7 @@ static void begin(struct registration *out)
 int message_parse(struct str payload, struct arena *arena, struct registration *out,
 		  struct reason *reason)
 {
-	struct reading reading = { .arena = arena, .out = out };
+	struct parsing parsing = { .arena = arena, .out = out };
 	struct plain_registration ports;
 
 	begin(out);
@@ -338,19 +338,19 @@ int message_parse(struct str payload, struct arena *arena, struct registration *
 		return reason_set(reason, -EINVAL, "%s",
 				  payload.len ? "too long" : "empty payload");
 	if (message_read_plain(payload, arena, out, &ports)) {
-		reading.port = (uint16_t)ports.port;
-		reading.tls_port = (uint16_t)ports.tls_port;
-		return check(&reading, reason);
+		parsing.port = (uint16_t)ports.port;
+		parsing.tls_port = (uint16_t)ports.tls_port;
+		return check(&parsing, reason);
 	}
 	begin(out);
-	return read_any(&reading, payload, reason);
+	return read_any(&parsing, payload, reason);
 }
 
 int message_parse_json(struct str payload, struct arena *arena, struct registration *out,
 		       struct reason *reason)
 {
-	struct reading reading = { .arena = arena, .out = out };
+	struct parsing parsing = { .arena = arena, .out = out };
 
 	begin(out);
-	return read_any(&reading, payload, reason);
+	return read_any(&parsing, payload, reason);
 }

@@ -14,11 +14,14 @@
 #define MESSAGE_URIS_MAX  1024
 
 struct registration {
-	struct endpoint endpoint;     /* texts live in the arena */
 	struct str *uris;             /* as received */
 	unsigned uri_count;
 	unsigned dropped_fields;      /* of a wrong type or out of range */
+	struct endpoint endpoint;     /* texts live in the arena or in the payload */
 };
+
+/* All but the endpoint's room for texts of its own, which a message never uses. */
+#define REGISTRATION_BYTES offsetof(struct registration, endpoint.text)
 
 /* 0; -EINVAL with a reason; or -ENODATA: the message is null or its list of URIs is
  * empty, which asks for nothing and is no fault (no list at all is one).

@@ -10,7 +10,7 @@
 bool quota_allows(const struct quota *q, const struct row_note *note, const struct cell *cell,
 		  unsigned used_percent)
 {
-	if (used_percent < q->free_percent)
+	if (!quota_has_limits(q, used_percent))
 		return true;
 	if (q->per_endpoint && note && note->routes >= q->per_endpoint)
 		return false;

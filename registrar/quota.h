@@ -22,6 +22,12 @@ struct quota {
 	uint32_t refused_tick;                /* of the last refusal of all; 0: none yet */
 };
 
+/* False: the table has room enough for everybody. */
+static inline bool quota_has_limits(const struct quota *quota, unsigned used_percent)
+{
+	return used_percent >= quota->free_percent;
+}
+
 /* True if it may have one route more.  `note`: NULL, it has none yet; `used_percent`: of the
  * table. */
 bool quota_allows(const struct quota *quota, const struct row_note *note,

@@ -139,6 +139,15 @@ static void take_urgent(struct registrar *r, uint64_t now)
 			digest_receive(r->digest, message->payload, now);
 }
 
+static void take_run(struct registrar *r, const struct bus_message *run, unsigned count,
+		     uint64_t now)
+{
+	unsigned source = run->source;
+
+	registry_take(r->registry, run, count, table_tick(r->table, now));
+	bus_set_rules(r->feed.bus, source, registry_read_ahead(r->registry, source));
+}
+
 /* What is urgent first.  True if there may be more registrations. */
 static bool take_messages(struct registrar *r)
 {
@@ -150,7 +159,8 @@ static bool take_messages(struct registrar *r)
 	log_hold();
 	do {
 		count = feed_next_run(&r->feed, &run, BATCH);
-		registry_take(r->registry, run, count, table_tick(r->table, now));
+		if (count)
+			take_run(r, run, count, now);
 		now = clock_ms();
 	} while (count && now - began < TURN_MS);
 	log_release();

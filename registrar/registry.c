@@ -16,7 +16,12 @@
 #define KNOWN_FIRST 4096u
 #define ROUTE_BYTES_MIN 128u
 #define RUN_MOST 64
-#define ARENA_ROOM 2048               /* enough for the usual message */
+#define ARENA_ROOM 3072               /* enough for the usual message */
+
+/* Of so many messages of a server more than half, or less than a sixteenth, had to be read. */
+#define WATCHED 256u
+#define IS_NEWS(read) ((read) > WATCHED / 2)
+#define IS_OLD(read)  ((read) < WATCHED / 16)
 
 /* One message, on its way into the table. */
 struct arrival {
@@ -25,13 +30,18 @@ struct arrival {
 	uint32_t tick;
 	bool is_read, is_wanted;      /* wanted: it asks for something, and this router for it */
 	bool is_heard;                /* its endpoint's row is known and noted */
-	bool has_key;
-	struct registration registration;
+	enum ownership ownership;     /* what the claim means, and who was there before */
+	uint32_t before;
+	struct reading *reading;      /* the message's, or in the arena */
 	struct owner_claim claim;
-	struct route_key key;         /* of the first URI */
 	struct arena arena;
 	char room[ARENA_ROOM];
-	char key_text[ROUTE_KEY_MAX];
+};
+
+/* How much of what a server brings is new. */
+struct novelty {
+	unsigned messages, read;
+	bool is_high;
 };
 
 struct registry {
@@ -44,6 +54,8 @@ struct registry {
 	uint32_t update_tick;         /* FACT_LAST_UPDATE_MS was set in */
 	struct log_limit invalid_limit, full_limit, large_limit, filtered_limit, dropped_limit;
 	struct log_limit quota_limit, owner_limit;
+	struct reading_rules rules;
+	struct novelty novelty[SOURCES_MAX];
 	struct arrival arrivals[2];   /* at work, and read ahead */
 };
 
@@ -74,6 +86,9 @@ struct registry *registry_create(struct trust *trust, struct route_writer *write
 	r->large_limit.per_second = r->filtered_limit.per_second = r->dropped_limit.per_second = 1;
 	r->quota_limit.per_second = 1;
 	r->owner_limit.per_second = 10;
+	r->rules = (struct reading_rules){
+		.settings = r->settings, .key = trust->key, .seed = route_writer_seed(writer),
+	};
 	route_writer_keep_empty(writer, (uint32_t)(r->settings->empty_pool_timeout_ms / TICK_MS));
 	return r;
 }
@@ -131,11 +146,12 @@ static void log_invalid(struct registry *r, const char *subject, struct str payl
 }
 
 /* False, counted and said now and then, if the message is for other routers. */
-static bool concerns_us(struct registry *r, const struct endpoint *endpoint)
+static bool concerns_us(struct registry *r, const struct reading *reading)
 {
+	const struct endpoint *endpoint = &reading->registration.endpoint;
 	uint64_t suppressed;
 
-	if (registry_is_in_shard(r->settings, endpoint->isolation_segment))
+	if (reading->is_in_shard)
 		return true;
 	counter_add(r->counters, COUNTER_registry_message_filtered, 1);
 	if (log_limit_allows(&r->filtered_limit, &suppressed))
@@ -145,17 +161,14 @@ static bool concerns_us(struct registry *r, const struct endpoint *endpoint)
 	return false;
 }
 
-/* Reads a message that concerns us and asks for something; false: done with it. */
-static bool read_message(struct registry *r, const char *subject, struct str payload,
-			 struct arena *arena, struct registration *registration)
+/* A message that concerns us and asks for something; false: done with it. */
+static bool is_wanted(struct registry *r, const struct bus_message *m, const struct reading *reading)
 {
-	struct reason reason;
-	int rc = message_parse(payload, arena, registration, &reason);
-
-	if (rc == 0)
-		return concerns_us(r, &registration->endpoint);
-	if (rc != -ENODATA)
-		log_invalid(r, subject, payload, &reason);
+	if (reading->result == 0)
+		return concerns_us(r, reading);
+	if (reading->reason)
+		log_invalid(r, m->subject == BUS_REGISTER ? "router.register" : "router.unregister",
+			    m->payload, reading->reason);
 	return false;
 }
 
@@ -181,14 +194,6 @@ static bool refresh_known(struct registry *r, struct known_message *peeked,
 	trust_heard(r->trust, handles[0].row, m->source, tick);
 	counter_add(r->counters, COUNTER_registry_message_refreshed, 1);
 	return true;
-}
-
-static void clamp_lifetime(const struct registry *r, struct endpoint *endpoint)
-{
-	uint32_t most = (uint32_t)(r->settings->droplet_stale_threshold_ms / 1000);
-
-	if (endpoint->stale_s == 0 || endpoint->stale_s > most)
-		endpoint->stale_s = most;
 }
 
 static void log_added(int result, bool is_new_route, struct str uri, const struct route_key *key,
@@ -271,20 +276,17 @@ static void note_route(struct arrival *a, const struct route_handle *handle,
 static void settle(struct arrival *a, const struct route_handle *handle)
 {
 	struct registry *r = a->registry;
-	enum ownership ownership;
-	uint32_t before;
 
 	if (a->is_heard)
 		return;
 	a->is_heard = true;
-	ownership = owners_judge(r->trust->owners, &a->claim, &before);
 	trust_claim(r->trust, handle->row, &a->claim.id);
-	if (ownership == OWNER_REPLACED) {
-		trust_replace(r->trust, handle->row, before);
-	} else if (ownership == OWNER_CHANGED) {
-		trust_disown(r->trust, before);
+	if (a->ownership == OWNER_REPLACED) {
+		trust_replace(r->trust, handle->row, a->before);
+	} else if (a->ownership == OWNER_CHANGED) {
+		trust_disown(r->trust, a->before);
 		counter_add(r->counters, COUNTER_ownership_change_total, 1);
-		log_owner(r, "ownership-changed", &a->registration.endpoint);
+		log_owner(r, "ownership-changed", &a->reading->registration.endpoint);
 	}
 	owners_grant(r->trust->owners, &a->claim, handle->row);
 	trust_heard(r->trust, handle->row, a->message->source, a->tick);
@@ -308,13 +310,17 @@ static bool is_refused_by_quota(struct arrival *a, struct str uri)
 {
 	struct registry *r = a->registry;
 	struct trust *t = r->trust;
-	const struct endpoint *e = &a->registration.endpoint;
-	struct cell *cell = cells_get(t->cells, a->claim.id.host);
-	uint32_t row;
-	bool has_row = owners_row(t->owners, &a->claim.id, &row);
+	const struct endpoint *e = &a->reading->registration.endpoint;
 	unsigned used = used_percent(r);
 	uint64_t suppressed;
+	struct cell *cell;
+	bool has_row;
+	uint32_t row;
 
+	if (!quota_has_limits(&t->quota, used))
+		return false;
+	cell = cells_get(t->cells, a->claim.id.host);
+	has_row = owners_row(t->owners, &a->claim.id, &row);
 	if (quota_allows(&t->quota, has_row ? trust_row(t, row) : NULL, cell, used))
 		return false;
 	quota_note_refusal(&t->quota, cell, a->tick);
@@ -334,7 +340,7 @@ static bool is_conflict(const struct arrival *a, const struct endpoint *present,
 	const struct seen *seen = a->registry->trust->seen;
 	uint32_t cycle = a->claim.cycle, mine = seen_tick(seen, row, a->message->source);
 
-	return endpoint_differs(&a->registration.endpoint, present) &&
+	return endpoint_differs(&a->reading->registration.endpoint, present) &&
 	       a->tick - seen_newest(seen, row) <= cycle && seen_newest(seen, row) &&
 	       (!mine || a->tick - mine > cycle);
 }
@@ -343,7 +349,7 @@ static bool is_conflict(const struct arrival *a, const struct endpoint *present,
  * what is there is newer than what comes. */
 static bool is_superseded(struct arrival *a, struct endpoint *present, uint32_t row)
 {
-	struct endpoint *e = &a->registration.endpoint;
+	struct endpoint *e = &a->reading->registration.endpoint;
 
 	if (str_equal(e->instance_id, present->instance_id) &&
 	    str_equal(e->app_id, present->app_id) && !e->updated_at_ns)
@@ -360,10 +366,11 @@ static struct str held_off(struct arrival *a, const struct route_key *key, struc
 {
 	struct registry *r = a->registry;
 	struct trust *t = r->trust;
-	struct endpoint *e = &a->registration.endpoint, present;
+	struct endpoint *e = &a->reading->registration.endpoint, present;
+	uint64_t under = key == &a->reading->key ? a->reading->under :
+			 identity_under(&t->key, &a->claim.id, key->text);
 
-	if (tombstones_cover(t->tombstones, identity_under(&t->key, &a->claim.id, key->text),
-			     a->message->source, a->tick)) {
+	if (tombstones_cover(t->tombstones, under, a->message->source, a->tick)) {
 		counter_add(r->counters, COUNTER_tombstone_hits_total, 1);
 		return STR("a late copy: it was unregistered");
 	}
@@ -374,11 +381,23 @@ static struct str held_off(struct arrival *a, const struct route_key *key, struc
 	return is_refused_by_quota(a, uri) ? STR("beyond its quota") : STR_NONE;
 }
 
+/* What was offered before the table was looked at, if it is still that. */
+static int add(struct arrival *a, const struct route_key *key, bool is_changed,
+	       struct route_handle *handle, bool *is_new_route)
+{
+	struct route_writer *w = a->registry->writer;
+
+	if (a->reading->offer && key == &a->reading->key && !is_changed)
+		return route_writer_add_offer(w, a->reading->offer, a->tick, handle, is_new_route);
+	return route_writer_add(w, key, &a->reading->registration.endpoint, a->tick, handle,
+				is_new_route);
+}
+
 static int register_key(struct arrival *a, struct str uri, const struct route_key *key,
 			struct route_handle *handle)
 {
 	struct registry *r = a->registry;
-	struct endpoint *e = &a->registration.endpoint;
+	struct endpoint *e = &a->reading->registration.endpoint;
 	uint64_t updated_at_ns = e->updated_at_ns;
 	bool is_new_route = false, is_present = false;
 	struct route_handle present;
@@ -390,7 +409,7 @@ static int register_key(struct arrival *a, struct str uri, const struct route_ke
 		e->updated_at_ns = updated_at_ns;
 		return -EBUSY;
 	}
-	result = route_writer_add(r->writer, key, e, a->tick, handle, &is_new_route);
+	result = add(a, key, e->updated_at_ns != updated_at_ns, handle, &is_new_route);
 	e->updated_at_ns = updated_at_ns;
 	count_added(r, result, uri);
 	if (result <= 0)
@@ -403,15 +422,17 @@ static int register_key(struct arrival *a, struct str uri, const struct route_ke
 
 static int register_uri(struct arrival *a, unsigned i, struct route_handle *handle)
 {
-	struct str uri = a->registration.uris[i];
+	struct str uri = a->reading->registration.uris[i];
 	char buffer[ROUTE_KEY_MAX];
 	struct route_key key;
 	struct reason reason;
 
-	if (i == 0 && a->has_key)
-		return register_key(a, uri, &a->key, handle);
-	if (route_key_parse(uri, buffer, &key, &reason) == 0)
+	if (i == 0 && a->reading->has_key)
+		return register_key(a, uri, &a->reading->key, handle);
+	if (route_key_parse(uri, buffer, &key, &reason) == 0) {
+		route_key_add_hashes(&a->registry->rules.seed, &key);
 		return register_key(a, uri, &key, handle);
+	}
 	log_invalid(a->registry, "router.register", uri, &reason);
 	return -EINVAL;
 }
@@ -427,7 +448,7 @@ static void note_update(struct registry *r, uint32_t tick)
 
 static void register_all(struct arrival *a)
 {
-	const struct registration *registration = &a->registration;
+	const struct registration *registration = &a->reading->registration;
 	uint32_t count = registration->uri_count, accepted = 0;
 	struct route_handle *handles = arena_alloc(&a->arena, count * sizeof(*handles));
 
@@ -444,12 +465,12 @@ static void register_all(struct arrival *a)
 static bool owns_its_address(struct arrival *a)
 {
 	struct registry *r = a->registry;
-	uint32_t row;
 
-	if (owners_judge(r->trust->owners, &a->claim, &row) != OWNER_LATE)
+	a->ownership = owners_judge(r->trust->owners, &a->claim, &a->before);
+	if (a->ownership != OWNER_LATE)
 		return true;
 	counter_add(r->counters, COUNTER_late_registration_total, 1);
-	log_owner(r, "late-registration-ignored", &a->registration.endpoint);
+	log_owner(r, "late-registration-ignored", &a->reading->registration.endpoint);
 	return false;
 }
 
@@ -484,7 +505,7 @@ static void unregister_uri(struct arrival *a, struct str uri)
 {
 	struct registry *r = a->registry;
 	struct trust *t = r->trust;
-	const struct endpoint *e = &a->registration.endpoint;
+	const struct endpoint *e = &a->reading->registration.endpoint;
 	char buffer[ROUTE_KEY_MAX];
 	struct endpoint present;
 	struct route_handle handle;
@@ -494,6 +515,7 @@ static void unregister_uri(struct arrival *a, struct str uri)
 
 	if (route_key_parse(uri, buffer, &key, NULL) < 0)
 		return;
+	route_key_add_hashes(&r->rules.seed, &key);
 	tombstones_add(t->tombstones, identity_under(&t->key, &a->claim.id, key.text),
 		       a->message->source, a->tick);
 	is_present = route_writer_find(r->writer, &key, e->host, e->port, &present, &handle);
@@ -516,35 +538,45 @@ static void fetch(struct arrival *a)
 
 	owners_fetch(r->trust->owners, &a->claim.id);
 	cells_fetch(r->trust->cells, a->claim.id.host);
-	a->has_key = route_key_parse(a->registration.uris[0], a->key_text, &a->key, NULL) == 0;
-	if (a->has_key)
-		route_writer_fetch_key(r->writer, &a->key);
+	if (a->reading->offer)
+		route_writer_fetch_offer(r->writer, a->reading->offer);
+	else if (a->reading->has_key)
+		route_writer_fetch_key(r->writer, &a->reading->key);
+}
+
+/* By now; another thread may be at work on it. */
+static struct reading *reading_of(const struct bus_message *m)
+{
+	return atomic_load_explicit(&m->reading, memory_order_acquire);
 }
 
 static void read_arrival(struct arrival *a, const struct bus_message *m, uint32_t tick)
 {
 	struct registry *r = a->registry;
 	struct trust *t = r->trust;
-	bool is_register = m->subject == BUS_REGISTER;
-	const struct endpoint *e = &a->registration.endpoint;
+	struct reading *reading;
 
 	a->message = m;
 	a->tick = tick;
 	a->is_heard = a->is_wanted = false;
 	a->is_read = true;
 	arena_init(&a->arena, a->room, sizeof(a->room));
-	if (is_register && !quota_may_read(&t->quota, t->cells, &t->key, m->payload, tick)) {
+	if (m->subject == BUS_REGISTER && !quota_may_read(&t->quota, t->cells, &t->key, m->payload, tick)) {
 		counter_add(r->counters, COUNTER_quota_refusals_total, 1);
 		return;
 	}
-	a->is_wanted = read_message(r, is_register ? "router.register" : "router.unregister",
-				    m->payload, &a->arena, &a->registration);
+	if (m->subject == BUS_REGISTER)
+		r->novelty[m->source].read++;
+	reading = reading_of(m);
+	a->reading = reading ? reading : reading_make(&r->rules, m->payload, &a->arena);
+	reading = a->reading;
+	a->is_wanted = is_wanted(r, m, reading);
 	if (!a->is_wanted)
 		return;
-	clamp_lifetime(r, &a->registration.endpoint);
 	a->claim = (struct owner_claim){
-		.id = identity_of(&t->key, e), .source = m->source,
-		.updated_at_ns = e->updated_at_ns, .tick = tick, .cycle = t->cycle,
+		.id = reading->id, .source = m->source,
+		.updated_at_ns = reading->registration.endpoint.updated_at_ns,
+		.tick = tick, .cycle = t->cycle,
 	};
 	fetch(a);
 }
@@ -554,7 +586,7 @@ static void apply_registration(struct arrival *a)
 	struct registry *r = a->registry;
 
 	route_writer_because(r->writer, HISTORY_REGISTERED, a->message->source, STR_NONE);
-	log_dropped_fields(r, &a->registration);
+	log_dropped_fields(r, &a->reading->registration);
 	if (owns_its_address(a))
 		register_all(a);
 }
@@ -562,8 +594,8 @@ static void apply_registration(struct arrival *a)
 static void apply_unregistration(struct arrival *a)
 {
 	route_writer_because(a->registry->writer, HISTORY_UNREGISTERED, a->message->source, STR_NONE);
-	for (unsigned i = 0; i < a->registration.uri_count; i++)
-		unregister_uri(a, a->registration.uris[i]);
+	for (unsigned i = 0; i < a->reading->registration.uri_count; i++)
+		unregister_uri(a, a->reading->registration.uris[i]);
 }
 
 /* Neither known nor done with.  The arrival may have been read ahead. */
@@ -618,13 +650,45 @@ static void fetch_known(const struct registry *r, struct run *run)
 			route_writer_fetch_route(r->writer, known_handles(run->known[i]));
 }
 
+/* Those of the next but one, for the next is about to be looked at. */
+static void fetch_reading(const struct run *run, unsigned i)
+{
+	const struct reading *reading = i < run->count && !run->known[i] ?
+					reading_of(&run->messages[i]) : NULL;
+
+	if (reading)
+		reading_fetch(reading);
+}
+
+/* Whether most is new is asked anew after each WATCHED messages, and not answered by what is
+ * neither. */
+static void watch(struct novelty *n, unsigned messages)
+{
+	n->messages += messages;
+	if (n->messages < WATCHED)
+		return;
+	if (IS_NEWS(n->read))
+		n->is_high = true;
+	else if (IS_OLD(n->read))
+		n->is_high = false;
+	n->messages = n->read = 0;
+}
+
+const struct reading_rules *registry_read_ahead(const struct registry *r, unsigned source)
+{
+	return r->novelty[source].is_high ? &r->rules : NULL;
+}
+
 static void take_run(struct registry *r, struct run *run, uint32_t tick)
 {
 	fetch_known(r, run);
+	fetch_reading(run, 0);
+	fetch_reading(run, 1);
 	for (unsigned i = 0; i < run->count; i++) {
 		struct arrival *now = &r->arrivals[i % 2], *next = &r->arrivals[(i + 1) % 2];
 		const struct bus_message *m = &run->messages[i];
 
+		fetch_reading(run, i + 2);
 		if (i + 1 < run->count && !run->known[i + 1])
 			read_arrival(next, m + 1, tick);
 		if (m->subject == BUS_REGISTER && refresh_known(r, run->known[i], m, tick))
@@ -633,6 +697,7 @@ static void take_run(struct registry *r, struct run *run, uint32_t tick)
 			apply(now, m, tick);
 		put_away(now);
 	}
+	watch(&r->novelty[run->messages[0].source], run->count);
 }
 
 void registry_take(struct registry *r, const struct bus_message *messages, unsigned count,

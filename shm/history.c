@@ -89,7 +89,7 @@ static int by_number(const void *a, const void *b)
 unsigned history_of_host(const struct table *table, struct str host,
 			 struct history_record out[HISTORY_WAYS], bool *is_full)
 {
-	uint64_t sets, hash = history_host_hash(table, host);
+	uint64_t sets, hash = history_host_hash(&table_head(table)->seed, host);
 	unsigned char *area = history_area(table, &sets);
 	struct history_set *set;
 	unsigned count = 0;

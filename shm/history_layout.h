@@ -52,9 +52,9 @@ static inline struct history_set *history_set_at(unsigned char *area, uint64_t i
 	return (struct history_set *)(area + HISTORY_HEAD_BYTES + i * HISTORY_SET_BYTES);
 }
 
-static inline uint64_t history_host_hash(const struct table *table, struct str host)
+static inline uint64_t history_host_hash(const struct route_hash_seed *seed, struct str host)
 {
-	return block_hash(&table_head(table)->seed, host.p, host.len);
+	return block_hash(seed, host.p, host.len);
 }
 
 static inline struct str host_of_key(struct str key)

@@ -235,11 +235,18 @@ static unsigned choose_way_of_refusal(const struct history_set *set, uint64_t ho
 	return way;
 }
 
-/* Fetched while the record is put together. */
-static void prefetch(const struct history_set *set)
+/* Fetched while the record is put together.  (gcc takes a function that only prefetches for
+ * one without effect, unless it is inlined.) */
+static inline __attribute__((always_inline)) void prefetch(const struct history_set *set)
 {
 	for (unsigned i = 0; i < HISTORY_WAYS; i += 8)
 		__builtin_prefetch(&set->numbers[i], 1);
+}
+
+void history_fetch(const struct history *h, uint64_t host_hash)
+{
+	if (h->area)
+		prefetch(history_set_at(h->area, host_hash % h->sets));
 }
 
 static size_t words_used(const struct history_record *r)
@@ -257,7 +264,9 @@ void history_note(struct history *h, const struct history_change *change)
 
 	if (!h->area)
 		return;
-	hash = history_host_hash(h->table, host_of_key(change->key));
+	hash = change->host_hash;
+	if (!hash)
+		hash = history_host_hash(&table_head(h->table)->seed, host_of_key(change->key));
 	number = hash % h->sets;
 	set = history_set_at(h->area, number);
 	prefetch(set);

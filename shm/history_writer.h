@@ -28,7 +28,11 @@ struct history_change {
 	struct str host, app_id;      /* of the endpoint */
 	uint16_t port;
 	struct str why;               /* in words; may be empty */
+	uint64_t host_hash;           /* history_host_hash(); 0: not computed yet */
 };
 void history_note(struct history *history, const struct history_change *change);
+
+/* Fetches the memory that a note about this host will look at. */
+void history_fetch(const struct history *history, uint64_t host_hash);
 
 #endif

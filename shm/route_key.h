@@ -19,6 +19,9 @@ struct route_key {
 	struct str text;              /* the whole key, in the caller's buffer */
 	uint16_t host_len;            /* text up to the first '/' */
 	uint16_t segments;            /* path segments after it; empty ones count */
+	/* Of the host and of the whole key under the seed of the registrar's table, if they
+	 * were computed beforehand (route_writer_offer.h); 0: not yet. */
+	uint64_t host_hash, hash;
 };
 
 /* From a registered URI: lower-cases (ASCII), cuts at '?', strips one leading

@@ -92,13 +92,14 @@ struct history *route_writer_history(struct route_writer *w)
 	return w->history;
 }
 
+/* `host_hash`: for the history, or 0. */
 static void note(struct route_writer *w, enum history_what what, struct str key,
-		 const struct inst *inst)
+		 const struct inst *inst, uint64_t host_hash, struct str why)
 {
 	struct history_change change = {
-		.what = what, .source = w->cause.source, .why = w->cause.why, .key = key,
+		.what = what, .source = w->cause.source, .why = why, .key = key,
 		.host = inst_text(inst, INST_TEXT_host), .port = inst->port,
-		.app_id = inst_text(inst, INST_TEXT_app_id),
+		.app_id = inst_text(inst, INST_TEXT_app_id), .host_hash = host_hash,
 	};
 
 	history_note(w->history, &change);
@@ -109,36 +110,37 @@ const struct route_digest *route_writer_digest(const struct route_writer *w)
 	return &w->space.digest;
 }
 
-static void digest_put(struct route_writer *w, struct str key, ref_t old, const struct inst *inst)
+static void digest_put(struct route_writer *w, const struct route_offer *offer, ref_t old,
+		       const struct inst *inst)
 {
 	const struct inst *before = old ? shm_get(w->table, old, sizeof(*before)) : NULL;
 	struct digest_entry entry;
 
 	if (before && str_equal(inst_text(before, INST_TEXT_app_id), inst_text(inst, INST_TEXT_app_id)))
 		return;               /* the address is the same anyway */
-	entry = digest_entry_of(key, inst);
-	route_digest_add(&w->space.digest, &entry);
+	w->space.digest.hashes[offer->bucket] += offer->digest;
+	w->space.digest.counts[offer->bucket]++;
 	if (!before)
 		return;
-	entry = digest_entry_of(key, before);
+	entry = digest_entry_of(offer->key.text, before);
 	route_digest_remove(&w->space.digest, &entry);
 }
 
-static void note_put(struct route_writer *w, int result, struct str key, ref_t old,
+static void note_put(struct route_writer *w, int result, const struct route_offer *offer, ref_t old,
 		     const struct inst *inst)
 {
 	bool is_plain = w->cause.what == HISTORY_REGISTERED;
 
-	digest_put(w, key, old, inst);
+	digest_put(w, offer, old, inst);
 	note(w, !is_plain ? w->cause.what : result == WRITE_ADDED ? HISTORY_REGISTERED :
-	     HISTORY_UPDATED, key, inst);
+	     HISTORY_UPDATED, offer->key.text, inst, offer->history, w->cause.why);
 }
 
 void route_writer_note(struct route_writer *w, enum history_what what,
 		       const struct entry_view *entry, struct str why)
 {
 	w->cause = (struct history_cause){ what, HISTORY_NO_SOURCE, why };
-	note(w, what, entry->key, entry->inst);
+	note(w, what, entry->key, entry->inst, 0, why);
 	w->cause = (struct history_cause){ HISTORY_REGISTERED, HISTORY_NO_SOURCE, STR_NONE };
 }
 
@@ -160,13 +162,15 @@ static void note_removed(struct route_writer *w, const struct route *route, unsi
 	struct digest_entry entry = digest_entry_of(route_text(route), inst);
 
 	route_digest_remove(&w->space.digest, &entry);
-	note(w, is_plain ? HISTORY_REMOVED : w->cause.what, route_text(route), inst);
+	note(w, is_plain ? HISTORY_REMOVED : w->cause.what, route_text(route), inst, 0, w->cause.why);
 }
 
 /* --- routes in the index --- */
 
 static struct key_hash hash_of_key(const struct route_writer *w, const struct route_key *key)
 {
+	if (key->hash)
+		return (struct key_hash){ key->host_hash, key->hash };
 	return route_key_hash(&w->head->seed, str_sub(key->text, 0, key->host_len),
 			      str_sub(key->text, key->host_len, STR_REST));
 }
@@ -429,9 +433,10 @@ static void set_balancing(struct route_writer *w, uint64_t hash, const struct ro
 }
 
 /* The drafted block, counted once for this entry, goes where it belongs. */
-static int entry_put(struct route_writer *w, const struct route_key *key,
+static int entry_put(struct route_writer *w, const struct route_offer *offer,
 		     const struct placing *where, ref_t inst, uint32_t tick, bool *is_new_route)
 {
+	const struct route_key *key = &offer->key;
 	const struct inst *block = shm_get(w->table, inst, sizeof(*block));
 	uint64_t at, word = entry_word(tick, inst);
 	struct route *route = index_find(w, where->hash.whole, &key->text, &at);
@@ -445,7 +450,7 @@ static int entry_put(struct route_writer *w, const struct route_key *key,
 		w->changes += old != inst;
 		word_publish(&route->entries[i], word);
 		if (old != inst)
-			note_put(w, WRITE_UPDATED, key->text, old, block);
+			note_put(w, WRITE_UPDATED, offer, old, block);
 		inst_detach(w, old);
 		return WRITE_UPDATED;
 	}
@@ -455,7 +460,7 @@ static int entry_put(struct route_writer *w, const struct route_key *key,
 		return rc;
 	w->space.entries++;
 	w->changes++;
-	note_put(w, WRITE_ADDED, key->text, REF_NONE, block);
+	note_put(w, WRITE_ADDED, offer, REF_NONE, block);
 	return WRITE_ADDED;
 }
 
@@ -467,32 +472,32 @@ static struct route_handle handle_of(const struct route_writer *w, uint64_t hash
 				      .row = inst->row };
 }
 
-int route_writer_add(struct route_writer *w, const struct route_key *key,
-		     const struct endpoint *endpoint, uint32_t tick,
-		     struct route_handle *handle, bool *is_new_route)
+int route_writer_add_offer(struct route_writer *w, const struct route_offer *offer, uint32_t tick,
+			   struct route_handle *handle, bool *is_new_route)
 {
-	struct placing where = { .host = str_sub(key->text, 0, key->host_len), .segments = key->segments };
+	const struct inst_hashes hashes = { offer->fingerprint, offer->address, offer->tags_sum };
+	const struct route_key *key = &offer->key;
+	struct placing where = {
+		.hash = { .host = key->host_hash, .whole = key->hash },
+		.host = str_sub(key->text, 0, key->host_len), .segments = key->segments,
+	};
 	ref_t inst;
 	int rc;
 
 	*is_new_route = false;
-	if (!draft_describe(w, endpoint)) {
-		route_writer_note_refused(w, key, endpoint, STR("too large for the table"));
-		return -EMSGSIZE;
-	}
-	draft_fetch(w);
-	where.hash = hash_of_key(w, key);
+	draft_take(w, offer->inst, offer->tags, &hashes);
 	inst = inst_attach(w);
-	rc = inst ? entry_put(w, key, &where, inst, tick, is_new_route) : -ENOSPC;
+	rc = inst ? entry_put(w, offer, &where, inst, tick, is_new_route) : -ENOSPC;
 	if (rc < 0) {
 		*is_new_route = false;
 		w->was_full = true;
-		route_writer_note_refused(w, key, endpoint, STR("the table is full"));
 		if (inst)
 			inst_detach(w, inst);
+		note(w, HISTORY_REFUSED, key->text, offer->inst, offer->history,
+		     STR("the table is full"));
 		return rc;
 	}
-	set_balancing(w, where.hash.whole, key, endpoint->balancing);
+	set_balancing(w, where.hash.whole, key, (uint8_t)offer->inst->balancing);
 	*handle = handle_of(w, where.hash.whole, inst);
 	return rc;
 }

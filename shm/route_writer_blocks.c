@@ -139,18 +139,18 @@ static void row_release(struct route_writer *w, uint64_t address, uint32_t row)
 
 /* --- endpoint blocks --- */
 
-static uint64_t text_hash(const struct route_writer *w, struct str text)
+static uint64_t text_hash(const struct route_hash_seed *seed, struct str text)
 {
-	return block_hash(&w->head->seed, text.p, text.len);
+	return block_hash(seed, text.p, text.len);
 }
 
-static uint64_t address_of(const struct route_writer *w, const struct inst *inst)
+static uint64_t address_of(const struct route_hash_seed *seed, const struct inst *inst)
 {
-	uint64_t host = text_hash(w, inst_text(inst, INST_TEXT_host));
-	uint64_t id = text_hash(w, inst_text(inst, INST_TEXT_instance_id));
-	uint64_t app = text_hash(w, inst_text(inst, INST_TEXT_app_id));
+	uint64_t host = text_hash(seed, inst_text(inst, INST_TEXT_host));
+	uint64_t id = text_hash(seed, inst_text(inst, INST_TEXT_instance_id));
+	uint64_t app = text_hash(seed, inst_text(inst, INST_TEXT_app_id));
 
-	return route_hash_join(&w->head->seed, host + inst->port, id + 3 * app);
+	return route_hash_join(seed, host + inst->port, id + 3 * app);
 }
 
 static bool append_text(struct inst *inst, enum inst_text which, size_t *len, struct str text)
@@ -164,33 +164,33 @@ static bool append_text(struct inst *inst, enum inst_text which, size_t *len, st
 	return true;
 }
 
-struct inst_hashes inst_hash(const struct route_writer *w, const struct inst *inst, struct str tags)
+struct inst_hashes inst_hash(const struct route_hash_seed *seed, const struct inst *inst,
+			     struct str tags)
 {
-	uint64_t block = block_hash(&w->head->seed, &inst->bytes,
-				    inst->bytes - offsetof(struct inst, bytes));
+	uint64_t block = block_hash(seed, &inst->bytes, inst->bytes - offsetof(struct inst, bytes));
 
 	return (struct inst_hashes){
-		.fingerprint = route_hash_join(&w->head->seed, text_hash(w, tags), block),
-		.address = address_of(w, inst),
+		.fingerprint = route_hash_join(seed, text_hash(seed, tags), block),
+		.address = address_of(seed, inst), .tags_sum = block_sum(tags.p, tags.len),
 	};
 }
 
 static void draft_finish(struct route_writer *w)
 {
 	struct draft *draft = &w->draft;
-	struct inst_hashes hashes = inst_hash(w, &draft->inst, draft->tags);
+	struct inst_hashes hashes = inst_hash(&w->head->seed, &draft->inst, draft->tags);
 
 	draft->inst.fingerprint = hashes.fingerprint;
 	draft->address = hashes.address;
+	draft->tags_sum = hashes.tags_sum;
 }
 
-bool draft_describe(struct route_writer *w, const struct endpoint *endpoint)
+bool inst_describe(struct inst *inst, const struct endpoint *endpoint, char packed[TAGS_PACKED_MAX],
+		   struct str *tags)
 {
-	struct draft *draft = &w->draft;
-	struct inst *inst = &draft->inst;
 	size_t len = 0;
 
-	memset(inst, 0, sizeof(*inst));
+	memset(inst, 0, offsetof(struct inst, text));
 	inst->updated_at_ns = endpoint->updated_at_ns;
 	memcpy(inst->ip, endpoint->ip, sizeof(inst->ip));
 	inst->flags = endpoint->flags;
@@ -205,11 +205,8 @@ bool draft_describe(struct route_writer *w, const struct endpoint *endpoint)
 	if (endpoint->tags.len > ENDPOINT_TAGS_MAX)
 		return false;
 	inst->bytes = (uint32_t)(offsetof(struct inst, text) + len);
-	draft->tags = (struct str){ draft->packed, tags_pack(inst, endpoint->tags, draft->packed) };
-	inst->tags_bytes = (uint32_t)draft->tags.len;
-	draft->serial = 0;
-	draft->row = NO_ROW;
-	draft_finish(w);
+	*tags = (struct str){ packed, tags_pack(inst, endpoint->tags, packed) };
+	inst->tags_bytes = (uint32_t)tags->len;
 	return true;
 }
 
@@ -224,21 +221,17 @@ void draft_copy(struct route_writer *w, const struct inst *inst, struct str tags
 	draft_finish(w);
 }
 
-void draft_fetch(const struct route_writer *w)
-{
-	intern_fetch(&w->space.insts, w->draft.inst.fingerprint);
-	intern_fetch(&w->space.rows, w->draft.address);
-}
-
 void draft_take(struct route_writer *w, const struct inst *inst, struct str tags,
 		const struct inst_hashes *hashes)
 {
 	struct draft *draft = &w->draft;
 	size_t from = offsetof(struct inst, bytes);
 
-	memcpy(draft->bytes + from, (const char *)inst + from, inst->bytes - from);
+	if (inst != &draft->inst)
+		memcpy(draft->bytes + from, (const char *)inst + from, inst->bytes - from);
 	draft->inst.fingerprint = hashes->fingerprint;
 	draft->address = hashes->address;
+	draft->tags_sum = hashes->tags_sum;
 	draft->tags = tags;
 	draft->serial = 0;
 	draft->row = NO_ROW;
@@ -291,7 +284,7 @@ static ref_t inst_create(struct route_writer *w)
 	}
 	inst->serial = w->draft.serial ? w->draft.serial : w->next_serial++;
 	inst->tags = tags;
-	inst->tags_sum = block_sum(w->draft.tags.p, w->draft.tags.len);
+	inst->tags_sum = w->draft.tags_sum;
 	inst->sum = inst_sum(inst);
 	memcpy(shm_get(w->table, block, inst->bytes), inst, inst->bytes);
 	if (tags)
@@ -350,7 +343,7 @@ void block_free(void *context, uint32_t ref, uint32_t size)
 	if (area == ALLOC_ENDPOINTS) {
 		const struct inst *inst = shm_get(w->table, ref, sizeof(*inst));
 
-		row_release(w, address_of(w, inst), inst->row);
+		row_release(w, address_of(&w->head->seed, inst), inst->row);
 	}
 	alloc_free(w->space.alloc, ref, size & ~(REF_UNIT - 1), area);
 }

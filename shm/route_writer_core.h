@@ -16,6 +16,7 @@
 #include "route_digest.h"
 #include "route_layout.h"
 #include "route_writer.h"
+#include "route_writer_offer.h"
 #include "tags.h"
 
 struct space {
@@ -45,6 +46,7 @@ struct draft {
 	struct str tags;              /* packed, here or in the table */
 	char packed[TAGS_PACKED_MAX];
 	uint64_t address;             /* key of its row */
+	uint32_t tags_sum;
 	uint64_t serial;              /* to keep, or 0: a new one */
 	uint32_t row;                 /* to keep, or NO_ROW */
 	union {
@@ -80,6 +82,11 @@ struct route_writer {
 	struct draft draft;           /* scratch */
 };
 
+/* --- offers (route_writer_offer.c) --- */
+
+/* Fills in all but key, inst and tags; and the hashes of the key, unless it has them. */
+void offer_finish(const struct route_hash_seed *seed, struct route_offer *offer);
+
 /* --- index (route_writer_index.c) --- */
 
 /* The route of that hash (and key, unless NULL) and its place in the index. */
@@ -102,20 +109,23 @@ void row_queue_push(struct row_queue *queue, uint32_t row);
 void block_retire(struct route_writer *w, ref_t ref, uint32_t bytes, enum alloc_area area);
 epoch_free_fn block_free;
 
-/* Describes `endpoint` in w->draft; false: its text is too long. */
-bool draft_describe(struct route_writer *w, const struct endpoint *endpoint);
+/* Describes `endpoint` from the block's `bytes` on, its tags in `packed`; false: its text is
+ * too long.  `inst` has room for INST_BYTES_MAX, or for what the texts of the endpoint need. */
+bool inst_describe(struct inst *inst, const struct endpoint *endpoint, char packed[TAGS_PACKED_MAX],
+		   struct str *tags);
 /* Describes an existing block, keeping serial, row and its packed tags. */
 void draft_copy(struct route_writer *w, const struct inst *inst, struct str tags);
 /* What the writer's maps know a block by.  Reads nothing that ever changes: good in any thread. */
 struct inst_hashes {
 	uint64_t fingerprint, address;
+	uint32_t tags_sum;
 };
-struct inst_hashes inst_hash(const struct route_writer *w, const struct inst *inst, struct str tags);
-/* Describes a block from elsewhere, of which all from `bytes` on is right. */
+struct inst_hashes inst_hash(const struct route_hash_seed *seed, const struct inst *inst,
+			     struct str tags);
+/* Describes a block from elsewhere, of which all from `bytes` on is right; `inst` may be the
+ * draft's own. */
 void draft_take(struct route_writer *w, const struct inst *inst, struct str tags,
 		const struct inst_hashes *hashes);
-/* Fetches the memory that inst_attach() will look at. */
-void draft_fetch(const struct route_writer *w);
 /* The block for w->draft, shared or new, with one more entry counted; REF_NONE: full. */
 ref_t inst_attach(struct route_writer *w);
 void inst_detach(struct route_writer *w, ref_t ref);

@@ -75,7 +75,7 @@ void route_load_prepare(const struct route_load *load, struct route_load_entry *
 	const struct route_writer *w = load->writer;
 	const struct route_image *image = &e->image;
 	struct digest_entry counted = digest_entry_of(image->key.text, image->inst);
-	struct inst_hashes hashes = inst_hash(w, image->inst, image->tags);
+	struct inst_hashes hashes = inst_hash(&w->head->seed, image->inst, image->tags);
 	struct str text = image->key.text;
 	struct key_hash key = route_key_hash(&w->head->seed, str_sub(text, 0, image->key.host_len),
 					     str_sub(text, image->key.host_len, STR_REST));
@@ -84,6 +84,7 @@ void route_load_prepare(const struct route_load *load, struct route_load_entry *
 	e->key_hash = key.whole;
 	e->fingerprint = hashes.fingerprint;
 	e->address = hashes.address;
+	e->tags_sum = hashes.tags_sum;
 	e->digest = route_digest_hash(&counted, &e->bucket);
 }
 
@@ -201,7 +202,7 @@ static void pool_append(struct pool *pool, uint64_t word, uint16_t port)
 
 static void put_entry(struct route_load *load, const struct route_load_entry *e, uint32_t tick)
 {
-	const struct inst_hashes hashes = { .fingerprint = e->fingerprint, .address = e->address };
+	const struct inst_hashes hashes = { e->fingerprint, e->address, e->tags_sum };
 	struct route_writer *w = load->writer;
 	const struct inst *inst = e->image.inst;
 	struct pool *pool = &load->pool;

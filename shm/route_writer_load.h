@@ -19,7 +19,7 @@ struct route_load_entry {
 	uint64_t host_hash, key_hash;
 	uint64_t fingerprint, address;
 	uint64_t digest;
-	uint32_t bucket;
+	uint32_t bucket, tags_sum;
 };
 
 struct route_load_counts {

@@ -266,7 +266,9 @@ static double look_up_ns(struct bench *b, const struct request *requests, bool t
 
 	for (unsigned i = 0; i < LOOKUPS; i++) {
 		const struct request *r = &requests[i];
-		struct route_key key = { { r->text, r->len }, r->host_len, r->segments };
+		struct route_key key = {
+			.text = { r->text, r->len }, .host_len = r->host_len, .segments = r->segments,
+		};
 		const struct route *route;
 
 		route_read_begin(b->reader);

@@ -16,10 +16,12 @@
 #include <cmocka.h>
 
 #include "registrar/bus.h"
+#include "registrar/reading.h"
 #include "tests/unit/fixture/base_log.h"
 #include "tests/unit/fixture/registrar_peer.h"
 
 #define PEERS 2
+#define LIMIT 20000                   /* of bytes that may wait, of one server */
 #define RUN 7
 #define WAIT_MS 60000
 
@@ -216,6 +218,99 @@ static void each_servers_messages_come_once_in_order_and_digests_beside_them(voi
 	assert_int_equal(digests, PEERS * SENT / 100);
 }
 
+/* --- readings --- */
+
+struct reading_count {
+	unsigned taken, read;
+};
+
+static void see_reading(void *context, const struct bus_message *message)
+{
+	struct reading_count *c = context;
+	const struct registration *r = message->reading ? &message->reading->registration : NULL;
+	uint64_t number;
+
+	c->taken++;
+	if (!r)
+		return;
+	c->read++;
+	assert_int_equal(message->reading->result, 0);
+	assert_true(message->reading->offer != NULL);
+	assert_true(str_has_prefix(message->reading->key.text, STR("a.example/")));
+	assert_true(str_parse_u64(str_sub(message->reading->key.text, 10, STR_REST), &number));
+	assert_int_equal(r->endpoint.port, 1 + number);       /* it is the message's own */
+}
+
+static void *send_apps(void *context)
+{
+	struct peer *peer = context;
+	char text[128];
+
+	for (unsigned i = 0; i < SENT; i++) {
+		int len = snprintf(text, sizeof(text), "{\"host\":\"10.0.0.1\",\"port\":%u,"
+				   "\"uris\":[\"a.example/%u\"]}", 1 + i, i);
+
+		peer_send(peer, "router.register", (struct str){ text, (size_t)len });
+	}
+	return NULL;
+}
+
+/* The rules come and go while messages do, and the thread is now behind and now before us. */
+static void registrations_that_wait_are_read_meanwhile_if_there_are_rules(void **state)
+{
+	static const struct registrar_settings settings = { .droplet_stale_threshold_ms = 1000 };
+	static const struct reading_rules rules = { .settings = &settings, .key = { 1, 2 },
+						    .seed = { 3, 4 } };
+	struct bed *b = *state;
+	struct reading_count count = { 0, 0 };
+	pthread_t threads[PEERS];
+
+	open_bus(b, UINT64_MAX / 2);
+	for (unsigned i = 0; i < PEERS; i++)
+		pthread_create(&threads[i], NULL, send_apps, b->peers[i]);
+	for (unsigned i = 0; count.taken < PEERS * SENT; i++) {
+		bus_set_rules(b->bus, 0, &rules);
+		bus_set_rules(b->bus, 1, i / 100 % 2 ? &rules : NULL);
+		if (take_run(b, see_reading, &count) && i % 16 == 0)
+			usleep(1000);
+	}
+	for (unsigned i = 0; i < PEERS; i++)
+		pthread_join(threads[i], NULL);
+	assert_in_range(count.read, 1, PEERS * SENT);
+}
+
+static void nothing_is_read_without_rules(void **state)
+{
+	struct reading_count count = { 0, 0 };
+	struct bed *b = *state;
+
+	open_bus(b, UINT64_MAX / 2);
+	send_apps(b->peers[0]);
+	pass_probe(b, 0);
+	while (count.taken < SENT)
+		take_run(b, see_reading, &count);
+	assert_int_equal(count.read, 0);
+}
+
+/* At the end some is read, some waits to be, and some is in the inbox. */
+static void what_was_read_for_nobody_is_freed_at_the_end(void **state)
+{
+	static const struct registrar_settings settings = { .droplet_stale_threshold_ms = 1000 };
+	static const struct reading_rules rules = { .settings = &settings };
+	struct bed *b = *state;
+
+	open_bus(b, UINT64_MAX / 2);
+	bus_set_rules(b->bus, 0, &rules);
+	bus_set_rules(b->bus, 1, &rules);
+	for (unsigned i = 0; i < PEERS; i++) {
+		for (unsigned round = 0; round < 3; round++)
+			send_apps(b->peers[i]);
+		pass_probe(b, i);
+	}
+	for (unsigned i = 0; i < 50; i++)
+		assert_int_equal(take_run(b, NULL, NULL) > 0, true);
+}
+
 /* --- greets --- */
 
 #define ASKED 200
@@ -265,8 +360,6 @@ static void each_greet_is_answered_once_though_every_server_brings_it(void **sta
 }
 
 /* --- the limit --- */
-
-#define LIMIT 20000
 
 static void what_is_beyond_the_limit_is_dropped_counted_and_leaves_room_again(void **state)
 {
@@ -465,6 +558,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_BED(each_servers_messages_come_once_in_order_and_digests_beside_them),
+		IN_BED(registrations_that_wait_are_read_meanwhile_if_there_are_rules),
+		IN_BED(nothing_is_read_without_rules),
+		IN_BED(what_was_read_for_nobody_is_freed_at_the_end),
 		IN_BED(each_greet_is_answered_once_though_every_server_brings_it),
 		IN_BED(what_is_beyond_the_limit_is_dropped_counted_and_leaves_room_again),
 		IN_BED(a_server_beyond_its_limit_takes_nothing_from_another),

@@ -120,7 +120,7 @@ static void a_sweep_says_why_at_each_host_if_it_is_not_silence(void **state)
 
 static uint16_t tag_of(struct shm_table *t, const char *host)
 {
-	return history_place_tag(history_place(1, history_host_hash(t->ro, str_of(host))));
+	return history_place_tag(history_place(1, history_host_hash(&table_head(t->ro)->seed, str_of(host))));
 }
 
 /* The n-th that can be told from the flapping one: with any seed but one in 2,000 all can. */
@@ -269,7 +269,7 @@ static void damaged_bytes_are_no_records(void **state)
 	unsigned seen = 0;
 
 	note(t, HISTORY_REGISTERED, "a.example", "why");
-	set = history_set_at(area, history_host_hash(t->rw, STR("a.example")) % sets);
+	set = history_set_at(area, history_host_hash(&table_head(t->rw)->seed, STR("a.example")) % sets);
 	for (size_t i = 0; i < used; i++) {
 		unsigned char *byte = (unsigned char *)set->records[0] + i;
 
