@@ -166,11 +166,8 @@ static bool append_text(struct inst *inst, enum inst_text which, size_t *len, st
 
 struct inst_hashes inst_hash(const struct route_writer *w, const struct inst *inst, struct str tags)
 {
-	uint64_t block = block_hash(&w->head->seed, &inst->bytes,
-				    inst->bytes - offsetof(struct inst, bytes));
-
 	return (struct inst_hashes){
-		.fingerprint = route_hash_join(&w->head->seed, text_hash(w, tags), block),
+		.fingerprint = inst_fingerprint(&w->head->seed, inst, tags),
 		.address = address_of(w, inst),
 	};
 }
@@ -291,7 +288,7 @@ static ref_t inst_create(struct route_writer *w)
 	}
 	inst->serial = w->draft.serial ? w->draft.serial : w->next_serial++;
 	inst->tags = tags;
-	inst->tags_sum = block_sum(w->draft.tags.p, w->draft.tags.len);
+	inst->unused = 0;
 	inst->sum = inst_sum(inst);
 	memcpy(shm_get(w->table, block, inst->bytes), inst, inst->bytes);
 	if (tags)
