@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "recovery.h"
+#include "route_writer_ahead.h"
 #include "route_writer_core.h"
 
 #define READERS_WAIT_MS 10000
@@ -53,6 +54,7 @@ int route_load_begin(struct route_writer *w, uint64_t entries, struct route_load
 		free(load);
 		return rc;
 	}
+	alloc_begin_ahead(w->space.alloc);
 	load->next_id = w->next_id;
 	load->free_id_count = w->free_id_count;
 	load->free_ids = mem_alloc(w->free_id_count * sizeof(*load->free_ids));
@@ -85,6 +87,16 @@ void route_load_prepare(const struct route_load *load, struct route_load_entry *
 	e->fingerprint = hashes.fingerprint;
 	e->address = hashes.address;
 	e->digest = route_digest_hash(&counted, &e->bucket);
+}
+
+void route_load_run_ahead(struct route_load *load)
+{
+	ahead_run(alloc_ahead(load->writer->space.alloc));
+}
+
+void route_load_stop_ahead(struct route_load *load)
+{
+	ahead_stop(alloc_ahead(load->writer->space.alloc));
 }
 
 /* --- pools --- */
@@ -282,6 +294,7 @@ struct route_load_counts route_load_commit(struct route_load *load)
 	struct route_load_counts counts;
 
 	pool_close(load);
+	alloc_end_ahead(w->space.alloc);
 	counts = load->counts;
 	recovery_reclaim_rows(w);
 	recovery_flip(w, &load->old);

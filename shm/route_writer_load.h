@@ -42,6 +42,11 @@ void route_load_prepare(const struct route_load *load, struct route_load_entry *
 void route_load_put(struct route_load *load, const struct route_load_entry *entries,
 		    unsigned count, uint32_t tick);
 
+/* For a thread of its own that ends before the load does: gets the table's memory ahead of
+ * route_load_put(), until the second is called. */
+void route_load_run_ahead(struct route_load *load);
+void route_load_stop_ahead(struct route_load *load);
+
 /* Ends the load: readers find what was put; or the table stays as it was. */
 struct route_load_counts route_load_commit(struct route_load *load);
 void route_load_abandon(struct route_load *load);
