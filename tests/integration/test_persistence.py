@@ -86,7 +86,7 @@ class Keeper:
 def resealed(content, **fields):
     """The file with fields of its head changed and the checksum of the head made right again."""
     names = ["magic", "version", "byte_order", "sequence", "saved", "confirmed", "entries", "body_bytes",
-             "body_crc", "head_crc", "instance"]
+             "body_sum", "head_crc", "instance"]
     head = dict(zip(names, HEAD.unpack(bytes(content[:HEAD.size]))), **fields)
     head["head_crc"] = 0
     head["head_crc"] = zlib.crc32(HEAD.pack(*head.values()))
@@ -254,10 +254,10 @@ REFUSED = {
     "more than it should be": (lambda c: c + b"more", "bytes of routes instead of"),
     "another file": (lambda c: bytearray(b"#!/bin/sh\n" * 100), "it is no table of routes"),
     "a changed head": (lambda c: c[:24] + b"\xff" + c[25:], "the checksum of its head is wrong"),
-    "another version": (lambda c: resealed(c, version=7), "it is of version 7, this program reads 3"),
+    "another version": (lambda c: resealed(c, version=7), "it is of version 7, this program reads 4"),
     "another byte order": (lambda c: resealed(c, byte_order=0x04030201), "machine of another byte order"),
     "another instance": (lambda c: resealed(c, instance=b"other"), 'it belongs to the instance "other"'),
-    "the version before this one": (lambda c: resealed(c, version=2), "it is of version 2, this program reads 3"),
+    "the version before this one": (lambda c: resealed(c, version=3), "it is of version 3, this program reads 4"),
     "one route less than it says": (lambda c: resealed(c, entries=HEAD.unpack(bytes(c[:HEAD.size]))[6] + 1),
                                     "makes no sense"),
     "one route more than it says": (lambda c: resealed(c, entries=HEAD.unpack(bytes(c[:HEAD.size]))[6] - 1),
