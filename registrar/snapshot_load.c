@@ -15,7 +15,7 @@
 #include "shm/route_table.h"
 
 #define BATCH 512u
-#define BATCHES 8u
+#define BATCHES 32u
 #define BEAT_BATCHES 128u
 #define LARGE 50000u                  /* entries */
 

@@ -5,8 +5,8 @@
 
 #include <sys/mman.h>
 
-#define STEP (1u << 20)               /* at once */
-#define LEAD (8u << 20)
+#define STEP (512u << 10)              /* at once */
+#define LEAD (4u << 20)
 
 void ahead_init(struct ahead *a, unsigned char *base, uint64_t low, uint64_t high)
 {

@@ -18,8 +18,6 @@ struct route_load_entry {
 	struct route_image image;
 	uint64_t host_hash, key_hash;
 	uint64_t fingerprint, address;
-	uint64_t digest;
-	uint32_t bucket;
 };
 
 struct route_load_counts {
