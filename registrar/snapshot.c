@@ -120,6 +120,30 @@ static int load_file(struct snapshot *s, struct snapshot_file *file, uint32_t ti
 	return rc;
 }
 
+/* Names what a file holds, for the next registrar, should it kill this one. */
+static uint64_t snapshot_mark(const struct snapshot_file *file)
+{
+	return file->head.sequence << 32 | file->head.head_crc;
+}
+
+/* The board outlives us, and what is noted there of a file stays until it was read to its
+ * end.  -EINVAL also: a registrar before us died of it. */
+static int load_once(struct snapshot *s, struct snapshot_file *file, uint32_t tick,
+		     struct snapshot_loaded *loaded, struct reason *reason)
+{
+	enum fact begun = FACT_SNAPSHOT_BEGUN_0 + (file - s->files.of);
+	int rc;
+
+	if (board_fact(s->board, begun) == snapshot_mark(file))
+		return reason_set(reason, -EINVAL, "a registrar died while it read this file; the "
+				  "kernel's log tells whether the disk is at fault, and if not, "
+				  "the file can be put back before a start");
+	board_set_fact(s->board, begun, snapshot_mark(file));
+	rc = load_file(s, file, tick, loaded, reason);
+	board_set_fact(s->board, begun, 0);
+	return rc;
+}
+
 uint64_t snapshot_load(struct snapshot *s, uint32_t tick)
 {
 	struct snapshot_loaded loaded = { .foreign = 0 };
@@ -127,7 +151,7 @@ uint64_t snapshot_load(struct snapshot *s, uint32_t tick)
 	struct reason why;
 
 	while ((file = snapshot_files_newest(&s->files)) != NULL) {
-		int rc = load_file(s, file, tick, &loaded, &why);
+		int rc = load_once(s, file, tick, &loaded, &why);
 
 		if (rc == 0) {
 			s->confirmed_wall_ms = file->head.confirmed_wall_ms;

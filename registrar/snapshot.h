@@ -24,7 +24,9 @@ struct snapshot *snapshot_open(const struct registrar_config *config,
 			       uint64_t *counters);
 
 /* Fills the empty table from the newest good file; the caller must know that it is
- * empty.  Every entry gets `tick` as last-seen.  Returns how many there are now. */
+ * empty.  A file that a registrar before us did not survive is not read again: a page that
+ * the disk cannot give kills whoever looks at it.  Every entry gets `tick` as last-seen.
+ * Returns how many there are now. */
 uint64_t snapshot_load(struct snapshot *snapshot, uint32_t tick);
 
 /* Each 100 ms; `tick` is the table's.  `is_trusted`: a server that can be trusted stands

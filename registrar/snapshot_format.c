@@ -33,9 +33,35 @@ void snapshot_buffer_fini(struct snapshot_buffer *buffer)
 	*buffer = (struct snapshot_buffer){ 0 };
 }
 
-uint32_t snapshot_crc(uint32_t crc, const void *bytes, size_t len)
+#define SUM_WORD  0x8ebc6af09c88c6e3u
+#define SUM_FIRST 0xa0761d6478bd642fu  /* odd, and the step even: no factor is 0 */
+#define SUM_STEP  (2 * 0x9e3779b97f4a7c15u)
+
+static inline uint64_t product_of(uint64_t word, uint64_t factor)
 {
-	return (uint32_t)crc32_z(crc, bytes, len);
+	unsigned __int128 product = (unsigned __int128)(word ^ SUM_WORD) * factor;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+void snapshot_sum_add(struct snapshot_sum *sum, const void *bytes, size_t len)
+{
+	uint64_t factor = SUM_FIRST + sum->words * SUM_STEP, total = sum->total, word;
+	const char *at = bytes;
+
+	sum->words += (len + 7) / 8;
+	for (; len >= sizeof(word); len -= sizeof(word), at += sizeof(word), factor += SUM_STEP) {
+		memcpy(&word, at, sizeof(word));
+		total += product_of(word, factor);
+	}
+	word = 0;
+	memcpy(&word, at, len);
+	sum->total = len ? total + product_of(word, factor) : total;
+}
+
+uint32_t snapshot_sum_of(const struct snapshot_sum *sum)
+{
+	return (uint32_t)(sum->total ^ sum->total >> 32);
 }
 
 static uint32_t head_crc(const struct snapshot_head *head)
@@ -43,7 +69,7 @@ static uint32_t head_crc(const struct snapshot_head *head)
 	struct snapshot_head copy = *head;
 
 	copy.head_crc = 0;
-	return snapshot_crc(0, &copy, sizeof(copy));
+	return (uint32_t)crc32_z(0, (const unsigned char *)&copy, sizeof(copy));
 }
 
 void snapshot_seal(struct snapshot_head *head, const char *instance)
@@ -107,7 +133,7 @@ static void sum(struct snapshot_reader *r, size_t bytes)
 {
 	struct str part = str_sub(r->unsummed, 0, bytes);
 
-	r->crc = snapshot_crc(r->crc, part.p, part.len);
+	snapshot_sum_add(&r->sum, part.p, part.len);
 	r->unsummed = str_sub(r->unsummed, part.len, STR_REST);
 }
 
@@ -122,7 +148,7 @@ static void sum_ahead(struct snapshot_reader *r)
 static int fail(struct snapshot_reader *r, struct reason *reason)
 {
 	sum(r, STR_REST);
-	if (r->crc != r->head->body_crc)
+	if (snapshot_sum_of(&r->sum) != r->head->body_sum)
 		return reason_set(reason, -EINVAL, "the checksum of its routes is wrong");
 	return reason_set(reason, -EINVAL, "route %llu of %llu makes no sense",
 			  (unsigned long long)r->entries + 1, (unsigned long long)r->head->entries);
@@ -138,7 +164,8 @@ int snapshot_reader_next(struct snapshot_reader *r, struct route_image *out, str
 		r->entries++;
 		return 0;
 	}
-	if (rc == -ENODATA && r->entries == r->head->entries && r->crc == r->head->body_crc)
+	if (rc == -ENODATA && r->entries == r->head->entries &&
+	    snapshot_sum_of(&r->sum) == r->head->body_sum)
 		return -ENODATA;
 	return fail(r, reason);
 }

@@ -16,7 +16,7 @@
 #include "base/reason.h"
 #include "shm/route_image.h"
 
-#define SNAPSHOT_VERSION 3
+#define SNAPSHOT_VERSION 4
 #define SNAPSHOT_INSTANCE_MAX 64
 
 struct snapshot_head {
@@ -26,8 +26,8 @@ struct snapshot_head {
 	uint64_t saved_wall_ms;
 	uint64_t confirmed_wall_ms;   /* when a trusted server stood behind the table last */
 	uint64_t entries, body_bytes;
-	uint32_t body_crc;            /* CRC-32 of all records */
-	uint32_t head_crc;            /* of this head, with this word 0 */
+	uint32_t body_sum;            /* snapshot_sum of all records */
+	uint32_t head_crc;            /* CRC-32 of this head, with this word 0 */
 	char instance[SNAPSHOT_INSTANCE_MAX + 8];
 };
 _Static_assert(sizeof(struct snapshot_head) == 136, "a change of the head is a new version");
@@ -43,8 +43,14 @@ struct snapshot_buffer {
 char *snapshot_append(struct snapshot_buffer *buffer, size_t bytes);
 void snapshot_buffer_fini(struct snapshot_buffer *buffer);
 
-/* Continues a CRC-32 that began with 0. */
-uint32_t snapshot_crc(uint32_t crc, const void *bytes, size_t len);
+/* A checksum of records, however they are cut into parts: the sum of a product of each word with
+ * its place.  Three times as fast as CRC-32, and the whole file passes through it while clients
+ * wait.  Begins as zeros; all parts but the last one are a multiple of 8 long. */
+struct snapshot_sum {
+	uint64_t total, words;
+};
+void snapshot_sum_add(struct snapshot_sum *sum, const void *bytes, size_t len);
+uint32_t snapshot_sum_of(const struct snapshot_sum *sum);
 
 /* Fills in what does not depend on the table, and the head's own checksum last. */
 void snapshot_seal(struct snapshot_head *head, const char *instance);
@@ -60,7 +66,7 @@ struct snapshot_reader {
 	const struct snapshot_head *head;     /* borrowed, like the image */
 	struct str records;           /* that are left */
 	struct str unsummed;          /* of them, not in the checksum yet */
-	uint32_t crc;
+	struct snapshot_sum sum;
 	uint64_t entries;             /* handed out */
 };
 

@@ -1,5 +1,6 @@
 /*
- * registrar/snapshot_load.c - a reader and a writer with a ring of batches between them.
+ * registrar/snapshot_load.c - a reader and a writer with a ring of batches between them, and
+ * somebody who gets the memory.
  */
 #include "registrar/snapshot_load.h"
 
@@ -14,8 +15,9 @@
 #include "shm/route_table.h"
 
 #define BATCH 512u
-#define BATCHES 8u
+#define BATCHES 32u
 #define BEAT_BATCHES 128u
+#define LARGE 50000u                  /* entries */
 
 struct batch {
 	unsigned count;
@@ -130,13 +132,35 @@ static void put_all(struct loading *l, struct board *board, uint32_t tick)
 	}
 }
 
+static void *run_ahead(void *context)
+{
+	struct loading *l = context;
+
+	route_load_run_ahead(l->load);
+	return NULL;
+}
+
+/* The third thread is for large tables only: it is always a little too far ahead. */
+static void put_quickly(struct loading *l, struct board *board, uint32_t tick)
+{
+	bool is_large = l->source->head->entries >= LARGE;
+	pthread_t ahead;
+
+	if (is_large)
+		must(pthread_create(&ahead, NULL, run_ahead, l) == 0);
+	put_all(l, board, tick);
+	route_load_stop_ahead(l->load);
+	if (is_large)
+		pthread_join(ahead, NULL);
+}
+
 static void run(struct loading *l, struct board *board, uint32_t tick)
 {
 	l->ring = mem_alloc(BATCHES * sizeof(*l->ring));
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->changed, NULL);
 	must(pthread_create(&l->id, NULL, read_all, l) == 0);
-	put_all(l, board, tick);
+	put_quickly(l, board, tick);
 	pthread_join(l->id, NULL);
 	pthread_cond_destroy(&l->changed);
 	pthread_mutex_destroy(&l->lock);

@@ -22,7 +22,7 @@ struct snapshot_thread {
 	struct snapshot_head *head;
 	const char *instance;
 	uint64_t written;             /* bytes behind the head */
-	uint32_t crc;
+	struct snapshot_sum sum;
 	int result;
 };
 
@@ -33,7 +33,7 @@ static int do_write(struct snapshot_thread *t)
 
 	if (rc < 0)
 		return rc;
-	t->crc = snapshot_crc(t->crc, t->records->bytes, t->records->used);
+	snapshot_sum_add(&t->sum, t->records->bytes, t->records->used);
 	t->written += t->records->used;
 	return 0;
 }
@@ -42,13 +42,14 @@ static int do_job(struct snapshot_thread *t)
 {
 	switch (t->job) {
 	case JOB_BEGIN:
-		t->written = t->crc = 0;
+		t->written = 0;
+		t->sum = (struct snapshot_sum){ 0 };
 		return snapshot_file_begin(t->file);
 	case JOB_WRITE:
 		return t->records->used ? do_write(t) : 0;
 	case JOB_COMMIT:
 		t->head->body_bytes = t->written;
-		t->head->body_crc = t->crc;
+		t->head->body_sum = snapshot_sum_of(&t->sum);
 		snapshot_seal(t->head, t->instance);
 		return snapshot_file_commit(t->file, t->head);
 	default:

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "route_layout.h"
+#include "route_writer_ahead.h"
 
 #define SMALL_MAX 1024u
 #define SMALL_CLASSES (SMALL_MAX / REF_UNIT)
@@ -40,6 +41,7 @@ struct alloc {
 	} chunks[ALLOC_TAGS];         /* what is left of the newest chunk of each kind */
 	uint64_t low_committed, high_committed;
 	uint64_t free_bytes;
+	struct ahead *ahead;          /* owned; NULL: nobody runs ahead */
 	struct free_list lists[ALLOC_AREAS][CLASSES];
 };
 
@@ -117,10 +119,40 @@ void alloc_destroy(struct alloc *alloc)
 {
 	if (!alloc)
 		return;
+	alloc_end_ahead(alloc);
 	for (unsigned area = 0; area < ALLOC_AREAS; area++)
 		for (unsigned i = 0; i < CLASSES; i++)
 			free(alloc->lists[area][i].refs);
 	free(alloc);
+}
+
+void alloc_begin_ahead(struct alloc *alloc)
+{
+	alloc->ahead = mem_alloc(sizeof(*alloc->ahead));
+	ahead_init(alloc->ahead, alloc->table->base, alloc->low_committed, alloc->high_committed);
+}
+
+struct ahead *alloc_ahead(const struct alloc *alloc)
+{
+	return alloc->ahead;
+}
+
+/* What was got for nothing is used later. */
+void alloc_end_ahead(struct alloc *alloc)
+{
+	uint64_t low, high;
+
+	if (!alloc->ahead)
+		return;
+	low = ahead_reached(alloc->ahead, AHEAD_LOW);
+	high = ahead_reached(alloc->ahead, AHEAD_HIGH);
+	if (low > alloc->low_committed)
+		alloc->low_committed = low;
+	if (high < alloc->high_committed)
+		alloc->high_committed = high;
+	ahead_fini(alloc->ahead);
+	free(alloc->ahead);
+	alloc->ahead = NULL;
 }
 
 static bool commit_low(struct alloc *alloc, uint64_t upto)
@@ -131,7 +163,8 @@ static bool commit_low(struct alloc *alloc, uint64_t upto)
 		return true;
 	if (goal > alloc->end)
 		goal = alloc->end;
-	if (!commit(alloc, alloc->low_committed, goal))
+	if (!(alloc->ahead && ahead_wait(alloc->ahead, AHEAD_LOW, goal)) &&
+	    !commit(alloc, alloc->low_committed, goal))
 		return false;
 	alloc->low_committed = goal;
 	return true;
@@ -145,7 +178,8 @@ static bool commit_high(struct alloc *alloc, uint64_t downto)
 		return true;
 	if (goal < alloc->start)
 		goal = alloc->start;
-	if (!commit(alloc, goal, alloc->high_committed))
+	if (!(alloc->ahead && ahead_wait(alloc->ahead, AHEAD_HIGH, goal)) &&
+	    !commit(alloc, goal, alloc->high_committed))
 		return false;
 	alloc->high_committed = goal;
 	return true;

@@ -26,6 +26,13 @@ void alloc_destroy(struct alloc *alloc);
 ref_t alloc_block(struct alloc *alloc, uint32_t bytes, enum alloc_area area);
 void alloc_free(struct alloc *alloc, ref_t ref, uint32_t bytes, enum alloc_area area);
 
+/* Between the two, a thread of the caller's in ahead_run() gets memory before it is asked for; it
+ * has ended when the second is called. */
+struct ahead;
+void alloc_begin_ahead(struct alloc *alloc);
+struct ahead *alloc_ahead(const struct alloc *alloc);
+void alloc_end_ahead(struct alloc *alloc);
+
 /* What a block of `bytes` takes. */
 uint32_t alloc_size(uint32_t bytes);
 

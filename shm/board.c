@@ -200,6 +200,8 @@ const char *fact_name(enum fact fact)
 		[FACT_REGISTRY_COPIES_RATIO] = "registry_copies_ratio",
 		[FACT_NATS_ISLANDS]         = "nats_islands",
 		[FACT_FEED_VOUCHED_MS]      = "feed_vouched_ms",
+		[FACT_SNAPSHOT_BEGUN_0]     = "snapshot_begun_0",
+		[FACT_SNAPSHOT_BEGUN_1]     = "snapshot_begun_1",
 	};
 
 	return (unsigned)fact < FACT_COUNT ? names[fact] : "unknown";

@@ -89,6 +89,10 @@ enum fact {
 	FACT_NATS_ISLANDS,            /* groups of servers that hear one another; registrar */
 	FACT_FEED_VOUCHED_MS,         /* clock_ms() when the registrar last had a server that can
 	                                 be trusted; 0: never; registrar */
+	FACT_SNAPSHOT_BEGUN_0,        /* sequence number and checksum of what a registrar began to
+	                                 read in the one file with the last-known-good table and
+	                                 did not end; 0: nothing; registrar */
+	FACT_SNAPSHOT_BEGUN_1,        /* of the other file */
 	FACT_COUNT,
 };
 enum health { HEALTH_INITIALIZING, HEALTH_HEALTHY, HEALTH_DEGRADED };

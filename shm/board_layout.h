@@ -14,7 +14,7 @@
 #include "log_ring.h"
 
 #define BOARD_MAGIC  0x6472616f62657957u      /* "Wyeboard" */
-#define BOARD_LAYOUT 9u
+#define BOARD_LAYOUT 10u
 #define BOARD_PAGE   4096u
 #define BOARD_SLOTS_MAX 1024u
 #define BOARD_LINE   128u

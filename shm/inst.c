@@ -77,9 +77,33 @@ bool inst_copy(const struct inst *inst, struct endpoint *out)
 	return sound;
 }
 
+uint64_t inst_fingerprint(const struct route_hash_seed *seed, const struct inst *inst,
+			  struct str packed_tags)
+{
+	uint64_t block = block_hash(seed, &inst->bytes, inst->bytes - offsetof(struct inst, bytes));
+
+	return route_hash_join(seed, block_hash(seed, packed_tags.p, packed_tags.len), block);
+}
+
 uint32_t inst_sum(const struct inst *inst)
 {
-	uint32_t before = block_sum(inst, offsetof(struct inst, sum));
+	union {
+		struct inst inst;
+		char bytes[offsetof(struct inst, bytes)];
+	} own;
 
-	return before ^ block_sum(&inst->tags, inst->bytes - offsetof(struct inst, tags));
+	memcpy(own.bytes, inst, sizeof(own.bytes));
+	own.inst.sum = 0;
+	return block_sum(own.bytes, sizeof(own.bytes));
+}
+
+bool inst_is_whole(const struct table *table, const struct inst *inst, struct str *tags)
+{
+	*tags = STR_NONE;
+	if (inst_sum(inst) != inst->sum)
+		return false;
+	if (inst->tags_bytes)
+		*tags = (struct str){ shm_get(table, inst->tags, inst->tags_bytes), inst->tags_bytes };
+	return (tags->p || !tags->len) &&
+	       inst_fingerprint(&table_head(table)->seed, inst, *tags) == inst->fingerprint;
 }

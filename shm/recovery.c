@@ -55,13 +55,7 @@ static const struct inst *sound_inst(const struct table *table, ref_t ref, struc
 {
 	const struct inst *inst = inst_at(table, ref);
 
-	*tags = STR_NONE;
-	if (!inst || inst_sum(inst) != inst->sum)
-		return NULL;
-	if (!inst->tags_bytes)
-		return inst;
-	*tags = (struct str){ shm_get(table, inst->tags, inst->tags_bytes), inst->tags_bytes };
-	return tags->p && block_sum(tags->p, tags->len) == inst->tags_sum ? inst : NULL;
+	return inst && inst_is_whole(table, inst, tags) ? inst : NULL;
 }
 
 static bool is_sound_route(const struct route_writer *w, const struct route *route,

@@ -23,7 +23,7 @@
 #include "route_hash.h"
 
 #define TABLE_MAGIC  0x656c626174657957u      /* "Wyetable" */
-#define TABLE_LAYOUT 6u
+#define TABLE_LAYOUT 7u
 
 /* What the arena is that the root does not point into. */
 enum spare { SPARE_CLEAN, SPARE_FILLING, SPARE_DRAINING };
@@ -141,12 +141,12 @@ enum inst_text {
  * equal attributes, and in the last-known-good file: a change there is one of
  * SNAPSHOT_VERSION too. */
 struct inst {
-	uint64_t fingerprint;
+	uint64_t fingerprint;         /* of the packed tags and all from `bytes` on */
 	uint64_t serial;
 	uint32_t row;
-	uint32_t sum;                 /* over the block, with this word 0 */
+	uint32_t sum;                 /* of all before `bytes`, with this word 0 */
 	ref_t tags;                   /* packed (tags.h) */
-	uint32_t tags_sum;
+	uint32_t unused;
 	uint32_t bytes;               /* of this block */
 	uint32_t tags_bytes;
 	uint64_t updated_at_ns;
@@ -209,8 +209,13 @@ static inline uint64_t *index_at(const struct table *table, uint64_t root, unsig
 struct route_reader;
 const struct table *route_reader_table(const struct route_reader *reader);
 
-/* Checksum of an inst block as it should be. */
+/* What its two checksums should be; `sum` covers the fingerprint, which covers the rest. */
+uint64_t inst_fingerprint(const struct route_hash_seed *seed, const struct inst *inst,
+			  struct str packed_tags);
 uint32_t inst_sum(const struct inst *inst);
+
+/* True, and its packed tags, if both are right. */
+bool inst_is_whole(const struct table *table, const struct inst *inst, struct str *tags);
 
 /* What a key hashes to: its host alone, and all of it. */
 struct key_hash {

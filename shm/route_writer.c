@@ -475,7 +475,7 @@ static struct route_handle handle_of(const struct route_writer *w, uint64_t hash
 int route_writer_add_offer(struct route_writer *w, const struct route_offer *offer, uint32_t tick,
 			   struct route_handle *handle, bool *is_new_route)
 {
-	const struct inst_hashes hashes = { offer->fingerprint, offer->address, offer->tags_sum };
+	const struct inst_hashes hashes = { offer->fingerprint, offer->address };
 	const struct route_key *key = &offer->key;
 	struct placing where = {
 		.hash = { .host = key->host_hash, .whole = key->hash },

@@ -167,11 +167,9 @@ static bool append_text(struct inst *inst, enum inst_text which, size_t *len, st
 struct inst_hashes inst_hash(const struct route_hash_seed *seed, const struct inst *inst,
 			     struct str tags)
 {
-	uint64_t block = block_hash(seed, &inst->bytes, inst->bytes - offsetof(struct inst, bytes));
-
 	return (struct inst_hashes){
-		.fingerprint = route_hash_join(seed, text_hash(seed, tags), block),
-		.address = address_of(seed, inst), .tags_sum = block_sum(tags.p, tags.len),
+		.fingerprint = inst_fingerprint(seed, inst, tags),
+		.address = address_of(seed, inst),
 	};
 }
 
@@ -182,7 +180,6 @@ static void draft_finish(struct route_writer *w)
 
 	draft->inst.fingerprint = hashes.fingerprint;
 	draft->address = hashes.address;
-	draft->tags_sum = hashes.tags_sum;
 }
 
 bool inst_describe(struct inst *inst, const struct endpoint *endpoint, char packed[TAGS_PACKED_MAX],
@@ -231,7 +228,6 @@ void draft_take(struct route_writer *w, const struct inst *inst, struct str tags
 		memcpy(draft->bytes + from, (const char *)inst + from, inst->bytes - from);
 	draft->inst.fingerprint = hashes->fingerprint;
 	draft->address = hashes->address;
-	draft->tags_sum = hashes->tags_sum;
 	draft->tags = tags;
 	draft->serial = 0;
 	draft->row = NO_ROW;
@@ -284,7 +280,7 @@ static ref_t inst_create(struct route_writer *w)
 	}
 	inst->serial = w->draft.serial ? w->draft.serial : w->next_serial++;
 	inst->tags = tags;
-	inst->tags_sum = w->draft.tags_sum;
+	inst->unused = 0;
 	inst->sum = inst_sum(inst);
 	memcpy(shm_get(w->table, block, inst->bytes), inst, inst->bytes);
 	if (tags)

@@ -46,7 +46,6 @@ struct draft {
 	struct str tags;              /* packed, here or in the table */
 	char packed[TAGS_PACKED_MAX];
 	uint64_t address;             /* key of its row */
-	uint32_t tags_sum;
 	uint64_t serial;              /* to keep, or 0: a new one */
 	uint32_t row;                 /* to keep, or NO_ROW */
 	union {
@@ -118,7 +117,6 @@ void draft_copy(struct route_writer *w, const struct inst *inst, struct str tags
 /* What the writer's maps know a block by.  Reads nothing that ever changes: good in any thread. */
 struct inst_hashes {
 	uint64_t fingerprint, address;
-	uint32_t tags_sum;
 };
 struct inst_hashes inst_hash(const struct route_hash_seed *seed, const struct inst *inst,
 			     struct str tags);

@@ -12,10 +12,11 @@
 
 #include "base/mem.h"
 #include "recovery.h"
+#include "route_writer_ahead.h"
 #include "route_writer_core.h"
 
 #define READERS_WAIT_MS 10000
-#define RUN 32u                       /* entries whose memory is asked for at once */
+#define RUN 16u                       /* entries whose memory is asked for at once */
 #define LOADED_NOTED 10000u
 
 /* The pool that the last entries belonged to. */
@@ -53,6 +54,7 @@ int route_load_begin(struct route_writer *w, uint64_t entries, struct route_load
 		free(load);
 		return rc;
 	}
+	alloc_begin_ahead(w->space.alloc);
 	load->next_id = w->next_id;
 	load->free_id_count = w->free_id_count;
 	load->free_ids = mem_alloc(w->free_id_count * sizeof(*load->free_ids));
@@ -74,7 +76,6 @@ void route_load_prepare(const struct route_load *load, struct route_load_entry *
 {
 	const struct route_writer *w = load->writer;
 	const struct route_image *image = &e->image;
-	struct digest_entry counted = digest_entry_of(image->key.text, image->inst);
 	struct inst_hashes hashes = inst_hash(&w->head->seed, image->inst, image->tags);
 	struct str text = image->key.text;
 	struct key_hash key = route_key_hash(&w->head->seed, str_sub(text, 0, image->key.host_len),
@@ -84,18 +85,19 @@ void route_load_prepare(const struct route_load *load, struct route_load_entry *
 	e->key_hash = key.whole;
 	e->fingerprint = hashes.fingerprint;
 	e->address = hashes.address;
-	e->tags_sum = hashes.tags_sum;
-	e->digest = route_digest_hash(&counted, &e->bucket);
+}
+
+void route_load_run_ahead(struct route_load *load)
+{
+	ahead_run(alloc_ahead(load->writer->space.alloc));
+}
+
+void route_load_stop_ahead(struct route_load *load)
+{
+	ahead_stop(alloc_ahead(load->writer->space.alloc));
 }
 
 /* --- pools --- */
-
-static struct digest_entry counted_of(const struct route_load *load, uint64_t word)
-{
-	const struct route_writer *w = load->writer;
-
-	return digest_entry_of(load->pool.key, shm_get(w->table, entry_ref(word), sizeof(struct inst)));
-}
 
 /* No room for the pool: nor is it for its entries. */
 static void pool_discard(struct route_load *load)
@@ -103,12 +105,8 @@ static void pool_discard(struct route_load *load)
 	struct route_writer *w = load->writer;
 	struct pool *pool = &load->pool;
 
-	for (unsigned i = 0; i < pool->count; i++) {
-		struct digest_entry counted = counted_of(load, pool->words[i]);
-
-		route_digest_remove(&w->space.digest, &counted);
+	for (unsigned i = 0; i < pool->count; i++)
 		inst_detach(w, entry_ref(pool->words[i]));
-	}
 	load->counts.full += pool->count;
 	w->was_full = true;
 }
@@ -202,7 +200,7 @@ static void pool_append(struct pool *pool, uint64_t word, uint16_t port)
 
 static void put_entry(struct route_load *load, const struct route_load_entry *e, uint32_t tick)
 {
-	const struct inst_hashes hashes = { e->fingerprint, e->address, e->tags_sum };
+	const struct inst_hashes hashes = { e->fingerprint, e->address };
 	struct route_writer *w = load->writer;
 	const struct inst *inst = e->image.inst;
 	struct pool *pool = &load->pool;
@@ -226,15 +224,16 @@ static void put_entry(struct route_load *load, const struct route_load_entry *e,
 	pool_append(pool, entry_word(tick, ref), inst->port);
 	if (inst->balancing != BALANCE_DEFAULT)
 		pool->balancing = inst->balancing;
-	w->space.digest.hashes[e->bucket] += e->digest;
-	w->space.digest.counts[e->bucket]++;
 }
 
-/* What put_entry() will look up. */
+/* What put_entry() will look up, and the record, which another CPU has read last. */
 static void fetch(const struct route_writer *w, const struct route_load_entry *e)
 {
 	const struct space *space = &w->space;
+	const char *end = e->image.key.text.p + e->image.key.text.len;
 
+	for (const char *at = (const char *)e->image.inst; at < end; at += 64)
+		__builtin_prefetch(at);
 	intern_fetch(&space->insts, e->fingerprint);
 	intern_fetch(&space->rows, e->address);
 	__builtin_prefetch(&space->index[index_home((uint32_t)(e->key_hash >> 32), space->bits)], 1);
@@ -255,26 +254,41 @@ void route_load_put(struct route_load *load, const struct route_load_entry *entr
 
 /* --- the end --- */
 
-static void note_entries(struct route_writer *w, const struct route *route)
+static void note_entry(struct route_writer *w, const struct digest_entry *entry)
+{
+	struct history_change change = {
+		.what = HISTORY_LOADED, .source = HISTORY_NO_SOURCE, .key = entry->key,
+		.host = entry->host, .port = entry->port, .app_id = entry->app_id,
+	};
+
+	history_note(w->history, &change);
+}
+
+static void account_entries(struct route_writer *w, const struct route *route, bool with_history)
 {
 	for (unsigned i = 0; i < route->capacity; i++) {
-		const struct inst *inst = shm_get(w->table, entry_ref(route->entries[i]), sizeof(*inst));
-		struct history_change change = {
-			.what = HISTORY_LOADED, .source = HISTORY_NO_SOURCE, .key = route_text(route),
-			.host = inst_text(inst, INST_TEXT_host), .port = inst->port,
-			.app_id = inst_text(inst, INST_TEXT_app_id),
-		};
+		struct digest_entry entry =
+			digest_entry_of(route_text(route), shm_get(w->table, entry_ref(route->entries[i]),
+								   sizeof(struct inst)));
 
-		history_note(w->history, &change);
+		route_digest_add(&w->space.digest, &entry);
+		if (with_history)
+			note_entry(w, &entry);
 	}
 }
 
-static void note_all(struct route_writer *w)
+/* What no reader waits for. */
+static void account_all(struct route_writer *w, bool with_history)
 {
-	for (uint64_t i = 0; i < 1ull << w->space.bits; i++)
-		if (index_ref(w->space.index[i]) > REF_TOMBSTONE)
-			note_entries(w, shm_get(w->table, index_ref(w->space.index[i]),
-						sizeof(struct route)));
+	uint64_t mask = (1ull << w->space.bits) - 1;
+
+	for (uint64_t i = 0; i <= mask; i++) {
+		ref_t ref = index_ref(w->space.index[i]);
+
+		index_fetch_ahead(w, i, mask);
+		if (ref > REF_TOMBSTONE)
+			account_entries(w, shm_get(w->table, ref, sizeof(struct route)), with_history);
+	}
 }
 
 struct route_load_counts route_load_commit(struct route_load *load)
@@ -283,12 +297,12 @@ struct route_load_counts route_load_commit(struct route_load *load)
 	struct route_load_counts counts;
 
 	pool_close(load);
+	alloc_end_ahead(w->space.alloc);
 	counts = load->counts;
 	recovery_reclaim_rows(w);
 	recovery_flip(w, &load->old);
 	w->changes += counts.entries;
-	if (counts.entries <= LOADED_NOTED)
-		note_all(w);
+	account_all(w, counts.entries <= LOADED_NOTED);
 	load_free(load);
 	return counts;
 }

@@ -18,8 +18,6 @@ struct route_load_entry {
 	struct route_image image;
 	uint64_t host_hash, key_hash;
 	uint64_t fingerprint, address;
-	uint64_t digest;
-	uint32_t bucket, tags_sum;
 };
 
 struct route_load_counts {
@@ -41,6 +39,11 @@ void route_load_prepare(const struct route_load *load, struct route_load_entry *
 /* Their images must stay where they are until the load ends.  `tick` becomes their last-seen. */
 void route_load_put(struct route_load *load, const struct route_load_entry *entries,
 		    unsigned count, uint32_t tick);
+
+/* For a thread of its own that ends before the load does: gets the table's memory ahead of
+ * route_load_put(), until the second is called. */
+void route_load_run_ahead(struct route_load *load);
+void route_load_stop_ahead(struct route_load *load);
 
 /* Ends the load: readers find what was put; or the table stays as it was. */
 struct route_load_counts route_load_commit(struct route_load *load);

@@ -31,7 +31,6 @@ void offer_finish(const struct route_hash_seed *seed, struct route_offer *offer)
 		route_key_add_hashes(seed, &offer->key);
 	offer->fingerprint = hashes.fingerprint;
 	offer->address = hashes.address;
-	offer->tags_sum = hashes.tags_sum;
 	offer->digest = route_digest_hash(&counted, &offer->bucket);
 	offer->history = history_host_hash(seed, host_of_key(offer->key.text));
 }

@@ -19,7 +19,7 @@ struct route_offer {
 	struct str tags;              /* packed */
 	uint64_t fingerprint, address;
 	uint64_t digest, history;
-	uint32_t bucket, tags_sum;
+	uint32_t bucket;
 };
 
 /* The seed of the writer's table: as long as the table lives, it is the same. */

@@ -39,21 +39,15 @@ static void check_inst(struct check *c, const struct route *route, ref_t ref)
 {
 	const struct inst *inst = inst_at(c->table, ref);
 	struct str name = { route_key_bytes(route), route->key_len };
-	const void *tags;
+	struct str tags;
 
 	if (!inst) {
 		fault(c, "%.*s: endpoint reference %" PRIu32 " is outside", STR_ARG(name), ref);
 		return;
 	}
-	if (inst_sum(inst) != inst->sum)
-		fault(c, "%.*s: endpoint at %" PRIu32 " has a wrong checksum", STR_ARG(name), ref);
-	if (!inst->tags_bytes)
-		return;
-	tags = shm_get(c->table, inst->tags, inst->tags_bytes);
-	if (!tags)
-		fault(c, "%.*s: tags of endpoint at %" PRIu32 " are outside", STR_ARG(name), ref);
-	else if (block_sum(tags, inst->tags_bytes) != inst->tags_sum)
-		fault(c, "%.*s: tags of endpoint at %" PRIu32 " have a wrong checksum", STR_ARG(name), ref);
+	if (!inst_is_whole(c->table, inst, &tags))
+		fault(c, "%.*s: endpoint at %" PRIu32 " or its tags have a wrong checksum",
+		      STR_ARG(name), ref);
 }
 
 static void check_route(struct check *c, uint64_t word)

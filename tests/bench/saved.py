@@ -40,16 +40,17 @@ def start(router, aims):
     registrar's CPU until then."""
     began, served, answers = time.monotonic(), {}, collections.Counter()
     router.start(wait=False)
-    while len(served) < len(HOSTS) and time.monotonic() - began < GIVE_UP_S:
-        for host in set(HOSTS) - set(served):
-            status = answer_of(router, host)
-            answers[status] += 1
-            if status == 200:
-                served[host] = time.monotonic() - began
-        time.sleep(0.005)
+    waiting = list(HOSTS)
+    while waiting and time.monotonic() - began < GIVE_UP_S:     # one by one: the router needs the CPUs
+        status = answer_of(router, waiting[0])
+        answers[status] += 1
+        if status == 200:
+            served[waiting.pop(0)] = time.monotonic() - began
+        else:
+            time.sleep(0.005)
     cpu = targets.cpu_ns(router.registrar_pid()) / 1e9
     wrong = {status: count for status, count in answers.items() if status not in (None, 200, 503)}
-    if wrong or len(served) < len(HOSTS):
+    if wrong or waiting:
         aims.fault(f"saved: answers {wrong}, {len(served)} of {len(HOSTS)} hosts served")
     router.kill_all()
     router.remove_objects()
@@ -78,6 +79,6 @@ def saved(backend, aims, options):
     print(f"  first host served after {first:6.2f} s")
     print(f"  last host served after  {last:6.2f} s   "
           f"{aims.note('saved', 'seconds to the last host', last, SERVED_SECONDS)}")
-    print(f"  registrar               {cpu / routes * 1e6:6.2f} us a route, both threads")
+    print(f"  registrar               {cpu / routes * 1e6:6.2f} us a route, of threads that still run")
     print(f"  file                    {size / routes:6.0f} bytes a route")
     return {"routes": routes, "first_s": first, "last_s": last, "cpu_us": cpu / routes * 1e6, "bytes": size / routes}

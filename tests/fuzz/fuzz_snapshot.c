@@ -79,12 +79,14 @@ static char *copied(struct str head, struct str records)
 static void as_routes(struct str records)
 {
 	struct snapshot_head head = { .sequence = 1 }, again;
+	struct snapshot_sum sum = { 0 };
 	char *image = copied((struct str){ (char *)&head, sizeof(head) }, records);
 	struct str all = { image, sizeof(head) + records.len };
 	struct reason reason;
 
 	head.body_bytes = records.len;
-	head.body_crc = snapshot_crc(0, records.p, records.len);
+	snapshot_sum_add(&sum, records.p, records.len);
+	head.body_sum = snapshot_sum_of(&sum);
 	head.entries = count(str_sub(all, sizeof(head), STR_REST));
 	snapshot_seal(&head, "wye");
 	memcpy(image, &head, sizeof(head));

@@ -7,6 +7,7 @@ import zlib
 
 import pytest
 from harness import wait_until
+from harness.router import stat_of
 from harness.waiting import build_dir
 
 HOST, TLS_HOST, PATH_ROUTE = "kept.example", "tls.example", "kept.example/deep/er"
@@ -85,7 +86,7 @@ class Keeper:
 def resealed(content, **fields):
     """The file with fields of its head changed and the checksum of the head made right again."""
     names = ["magic", "version", "byte_order", "sequence", "saved", "confirmed", "entries", "body_bytes",
-             "body_crc", "head_crc", "instance"]
+             "body_sum", "head_crc", "instance"]
     head = dict(zip(names, HEAD.unpack(bytes(content[:HEAD.size]))), **fields)
     head["head_crc"] = 0
     head["head_crc"] = zlib.crc32(HEAD.pack(*head.values()))
@@ -253,10 +254,10 @@ REFUSED = {
     "more than it should be": (lambda c: c + b"more", "bytes of routes instead of"),
     "another file": (lambda c: bytearray(b"#!/bin/sh\n" * 100), "it is no table of routes"),
     "a changed head": (lambda c: c[:24] + b"\xff" + c[25:], "the checksum of its head is wrong"),
-    "another version": (lambda c: resealed(c, version=7), "it is of version 7, this program reads 3"),
+    "another version": (lambda c: resealed(c, version=7), "it is of version 7, this program reads 4"),
     "another byte order": (lambda c: resealed(c, byte_order=0x04030201), "machine of another byte order"),
     "another instance": (lambda c: resealed(c, instance=b"other"), 'it belongs to the instance "other"'),
-    "the version before this one": (lambda c: resealed(c, version=2), "it is of version 2, this program reads 3"),
+    "the version before this one": (lambda c: resealed(c, version=3), "it is of version 3, this program reads 4"),
     "one route less than it says": (lambda c: resealed(c, entries=HEAD.unpack(bytes(c[:HEAD.size]))[6] + 1),
                                     "makes no sense"),
     "one route more than it says": (lambda c: resealed(c, entries=HEAD.unpack(bytes(c[:HEAD.size]))[6] - 1),
@@ -292,6 +293,94 @@ def test_the_older_file_is_read_if_the_newer_one_is_not_good(saved):
     assert saved.wait_loaded()["data"]["file"] == older
     wait_until(lambda: saved.router.health() == 200, "it is healthy")
     assert_served(saved)
+
+
+# --- what kills its reader
+
+MANY = [f"many-{number}.example" for number in range(60_000)]
+
+
+def save_many(keeper):
+    """So much that reading it takes a while, in both files."""
+    for first in range(0, len(MANY), 200):
+        keeper.router.bus.register(MANY[first:first + 200], ("10.1.2.4", 80))
+    wait_until(lambda: keeper.router.table.facts()["routes"] >= len(MANY), "all are in the table", 20)
+    keeper.wait_saved()
+
+
+def maps(pid, path):
+    try:
+        with open(f"/proc/{pid}/maps") as file:
+            return path in file.read()
+    except OSError:
+        return False
+
+
+REGISTRAR = """#!/bin/sh
+if [ "$1" != -t ] && mkdir "$0.began" 2>/dev/null; then echo $$ > "$0.pid"; kill -STOP $$; fi
+exec "{program}" "$@"
+"""
+
+
+def stop_reader(saved, folder, path):
+    """Starts with a registrar that is stopped while it reads this file: its pid."""
+    program = folder / "wye-registrar"
+    programs = programs_of_our_own(folder)
+    program.unlink()
+    program.write_text(REGISTRAR.format(program=build_dir() / program.name))
+    program.chmod(0o755)
+    saved.router.write_config(master={"programs": str(programs), "restart_delay_min": "10ms"})
+    saved.router.start(wait=False)
+    pid = int(wait_until(lambda: os.path.exists(f"{program}.pid") and open(f"{program}.pid").read(),
+                         "the registrar begins", 20))
+    wait_until(lambda: stat_of(pid)[1] == "T", "it waits for us", 20)
+    os.sched_setaffinity(pid, {min(os.sched_getaffinity(0))})
+    os.setpriority(os.PRIO_PROCESS, pid, 19)                    # so that it does not outrun us
+    for _ in range(20_000):
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.0003)
+        os.kill(pid, signal.SIGSTOP)
+        if maps(pid, path):
+            return pid
+    raise AssertionError(f"it never read {path}; log:\n{saved.router.log_text()[-3000:]}")
+
+
+def test_a_file_whose_pages_the_disk_cannot_give_is_read_once_only_and_then_the_other_one(saved, tmp_path, monkeypatch):
+    """What is cut off below a mapping is a SIGBUS, as a sector that cannot be read is."""
+    monkeypatch.setenv("ASAN_OPTIONS", os.environ.get("ASAN_OPTIONS", "") + ":handle_sigbus=0")
+    save_many(saved)
+    saved.router.bus.stop()
+    newest, older = [path for _, path in saved.files()]
+    saved.reboot(start=False)
+    pid = stop_reader(saved, tmp_path, newest)
+    os.truncate(newest, 4096)
+    os.kill(pid, signal.SIGCONT)
+    assert saved.router.wait_for_log("child-died", 20)["data"]["signal"] == signal.SIGBUS
+    refused = saved.wait_loaded("snapshot-refused")
+    assert refused["log_level"] == 3 and refused["data"]["file"] == newest
+    assert "a registrar died while it read this file" in refused["data"]["reason"]
+    assert saved.wait_loaded()["data"]["file"] == older
+    wait_until(lambda: saved.router.health() == 200, "it is healthy")
+    assert_served(saved)
+    assert saved.router.table.has(MANY[-1])
+    assert len(saved.router.log_lines("child-died")) == 1
+    kill_registrar(saved)                                       # a table that is there is never lost
+    saved.router.wait_for_log("table-attached", 20, routes=len(MANY) + 5)
+    assert_served(saved)
+
+
+def test_a_registrar_that_is_killed_by_its_only_file_comes_up_without_one(saved, tmp_path):
+    save_many(saved)
+    newest, older = [path for _, path in saved.files()]
+    saved.reboot(start=False)
+    os.unlink(older)
+    os.kill(stop_reader(saved, tmp_path, newest), signal.SIGKILL)
+    assert saved.wait_loaded("snapshot-refused")["data"]["file"] == newest
+    saved.router.wait_ready()
+    assert not saved.router.log_lines("snapshot-loaded") and len(saved.router.log_lines("child-died")) == 1
+    saved.router.register(HOST, saved.backend)                  # life goes on
+    assert saved.router.get(HOST).body == b"kept"
+    saved.wait_saved()
 
 
 def make_writable_by_others(path):

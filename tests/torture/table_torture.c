@@ -164,12 +164,12 @@ static void hold(void)
 static bool is_whole(const struct route_reader *reader, const struct route *route,
 		     const struct inst *inst, unsigned k, struct endpoint *copy)
 {
-	struct str tags = inst_packed_tags(reader, inst), name = route_name(route);
+	struct str tags, name = route_name(route);
 	char text[64], app[32];
 
 	name_key(k, text, sizeof(text));
 	snprintf(app, sizeof(app), "key-%u", k);
-	return inst_sum(inst) == inst->sum && block_sum(tags.p, tags.len) == inst->tags_sum &&
+	return inst_is_whole(route_reader_table(reader), inst, &tags) &&
 	       inst_copy(inst, copy) && str_equal(name, str_of(text)) &&
 	       block_sum(name.p, name.len) == route->key_sum &&
 	       str_equal(copy->app_id, str_of(app)) && copy->port == 1000 + k;

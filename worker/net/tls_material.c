@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "net/tls_system.h"
 
 /* Cheap ones first, as Go does: AES-128 has no known weakness that AES-256 mends. */
 #define GOOD_CIPHERS "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:" \
@@ -175,26 +176,6 @@ int tls_certificate_use(const struct tls_certificate *certificate, SSL_CTX *ctx,
 	return -EINVAL;
 }
 
-/* All at once and now: OpenSSL's own default would look into a folder during
- * handshakes.  Without any such file nothing is trusted by default. */
-static void trust_system(X509_STORE *store)
-{
-	static const char *const places[] = {
-		"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-		"/etc/ssl/ca-bundle.pem", "/etc/pki/tls/cacert.pem",
-		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem",
-	};
-	const char *chosen = getenv("SSL_CERT_FILE");
-
-	if (chosen && *chosen) {
-		X509_STORE_load_file(store, chosen);
-		return;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
-		if (X509_STORE_load_file(store, places[i]) == 1)
-			return;
-}
-
 int tls_trust(SSL_CTX *ctx, const char *const *files, size_t count, bool with_system,
 	      STACK_OF(X509) **authorities, struct reason *reason)
 {
@@ -217,7 +198,7 @@ int tls_trust(SSL_CTX *ctx, const char *const *files, size_t count, bool with_sy
 		sk_X509_free(more);
 	}
 	if (with_system)
-		trust_system(store);
+		tls_trust_system(store);
 	ERR_clear_error();
 	return 0;
 }

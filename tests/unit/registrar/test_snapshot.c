@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "registrar/snapshot.h"
+#include "registrar/snapshot_format.h"
 #include "shm/counters.h"
 #include "tests/unit/fixture/base_log.h"
 #include "tests/unit/fixture/registrar_disk.h"
@@ -244,6 +245,76 @@ static void the_older_file_is_read_if_the_newer_was_cut(void **state)
 	assert_int_equal(log_times(said, "\"message\":\"snapshot-loaded\""), 1);
 }
 
+/* What a registrar that dies in the middle of a load leaves on the board. */
+static void note_as_begun(struct keeper *k, unsigned file)
+{
+	struct snapshot_head head;
+	char path[512];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s.routes.%u", k->directory, k->instance, file);
+	fd = open(path, O_RDONLY);
+	assert_int_equal(read(fd, &head, sizeof(head)), sizeof(head));
+	close(fd);
+	board_set_fact(k->table->board, FACT_SNAPSHOT_BEGUN_0 + file, head.sequence << 32 | head.head_crc);
+}
+
+static void a_file_that_a_registrar_did_not_survive_is_not_read_again(void **state)
+{
+	struct keeper *k = *state;
+	const char *said;
+
+	pass_one_write(k);
+	register_routes(k, 5000, 3);
+	pass_one_write(k);
+	close_snapshot(k);
+	shm_table_destroy(k->table);
+	k->table = shm_table_create(0);
+	note_as_begun(k, 1);
+	open_snapshot(k);
+	log_catch_begin();
+	assert_int_equal(snapshot_load(k->snapshot, k->tick), ROUTES);
+	said = log_catch_end();
+	assert_int_equal(log_times(said, "a registrar died while it read this file"), 1);
+	assert_int_equal(log_times(said, ".routes.1.refused"), 1);
+	assert_int_equal(log_times(said, "\"message\":\"snapshot-loaded\""), 1);
+	assert_int_equal(board_fact(k->table->board, FACT_SNAPSHOT_BEGUN_0), 0);
+}
+
+static void nothing_is_read_again_if_a_registrar_died_of_either_file(void **state)
+{
+	struct keeper *k = *state;
+	const char *said;
+
+	pass_one_write(k);
+	register_routes(k, 5000, 3);
+	pass_one_write(k);
+	close_snapshot(k);
+	shm_table_destroy(k->table);
+	k->table = shm_table_create(0);
+	note_as_begun(k, 0);
+	note_as_begun(k, 1);
+	open_snapshot(k);
+	log_catch_begin();
+	assert_int_equal(snapshot_load(k->snapshot, k->tick), 0);
+	said = log_catch_end();
+	assert_int_equal(log_times(said, "a registrar died while it read this file"), 2);
+	register_routes(k, 0, 3);
+	pass_one_write(k);            /* life goes on, and what is written then can be read */
+	assert_int_equal(load_into_an_empty_table(k), 3);
+}
+
+static void what_was_read_to_its_end_is_read_at_the_next_start_too(void **state)
+{
+	struct keeper *k = *state;
+
+	pass_one_write(k);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(load_into_an_empty_table(k), ROUTES);
+		assert_int_equal(board_fact(k->table->board, FACT_SNAPSHOT_BEGUN_0), 0);
+	}
+}
+
 /* Every other change would be lost at a power cut, and nobody would know. */
 static void that_no_file_is_left_to_be_written_is_said_and_counted(void **state)
 {
@@ -278,6 +349,9 @@ int main(void)
 		KEPT(an_orderly_exit_ends_also_if_the_disk_refuses),
 		KEPT(an_orderly_exit_writes_what_has_changed_since),
 		KEPT(the_older_file_is_read_if_the_newer_was_cut),
+		KEPT(a_file_that_a_registrar_did_not_survive_is_not_read_again),
+		KEPT(nothing_is_read_again_if_a_registrar_died_of_either_file),
+		KEPT(what_was_read_to_its_end_is_read_at_the_next_start_too),
 		KEPT(that_no_file_is_left_to_be_written_is_said_and_counted),
 	};
 

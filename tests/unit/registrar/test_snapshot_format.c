@@ -56,10 +56,12 @@ static void add(struct image *image, const char *uri, const struct endpoint *e)
 static void seal(struct image *image)
 {
 	char *records = image->bytes.bytes + sizeof(image->head);
+	struct snapshot_sum sum = { 0 };
 
 	image->head.sequence = 9;
 	image->head.body_bytes = image->bytes.used - sizeof(image->head);
-	image->head.body_crc = snapshot_crc(0, records, image->head.body_bytes);
+	snapshot_sum_add(&sum, records, image->head.body_bytes);
+	image->head.body_sum = snapshot_sum_of(&sum);
 	snapshot_seal(&image->head, INSTANCE);
 	memcpy(image->bytes.bytes, &image->head, sizeof(image->head));
 }
@@ -233,6 +235,36 @@ static void a_file_that_was_never_completed_is_empty(void **state)
 	assert_int_equal(snapshot_read_head(bytes_of(image), INSTANCE, &head, &reason), -ENODATA);
 }
 
+static uint32_t sum_in_parts(const char *bytes, size_t len, size_t part)
+{
+	struct snapshot_sum sum = { 0 };
+
+	for (size_t at = 0; at < len; at += part)
+		snapshot_sum_add(&sum, bytes + at, len - at < part ? len - at : part);
+	return snapshot_sum_of(&sum);
+}
+
+static void a_checksum_does_not_depend_on_the_parts_but_on_every_place(void **state)
+{
+	char bytes[1003], moved[1003];
+	uint32_t whole;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * 31 >> 3);
+	whole = sum_in_parts(bytes, sizeof(bytes), sizeof(bytes));
+	for (size_t part = 8; part < sizeof(bytes); part += 8)
+		assert_int_equal(sum_in_parts(bytes, sizeof(bytes), part), whole);
+	for (size_t at = 8; at + 8 <= sizeof(bytes); at += 8) {      /* two words change places */
+		memcpy(moved, bytes, sizeof(bytes));
+		memcpy(moved, bytes + at, 8);
+		memcpy(moved + at, bytes, 8);
+		assert_int_not_equal(sum_in_parts(moved, sizeof(moved), 64), whole);
+	}
+	memset(bytes, 0, sizeof(bytes));
+	assert_int_not_equal(sum_in_parts(bytes, 800, 8), sum_in_parts(bytes, 808, 8));
+}
+
 int main(void)
 {
 #define ON_AN_IMAGE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -243,6 +275,7 @@ int main(void)
 		ON_AN_IMAGE(every_changed_byte_is_noticed),
 		ON_AN_IMAGE(nonsense_with_right_checksums_is_noticed),
 		ON_AN_IMAGE(a_key_that_is_not_canonical_is_noticed),
+		cmocka_unit_test(a_checksum_does_not_depend_on_the_parts_but_on_every_place),
 		ON_AN_IMAGE(a_file_that_was_never_completed_is_empty),
 	};
 

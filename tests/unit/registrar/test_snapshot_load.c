@@ -51,10 +51,12 @@ static void fill(struct shm_table *t)
 static void seal(struct image *image)
 {
 	char *records = image->bytes.bytes + sizeof(image->head);
+	struct snapshot_sum sum = { 0 };
 
 	image->head.sequence = 1;
 	image->head.body_bytes = image->bytes.used - sizeof(image->head);
-	image->head.body_crc = snapshot_crc(0, records, image->head.body_bytes);
+	snapshot_sum_add(&sum, records, image->head.body_bytes);
+	image->head.body_sum = snapshot_sum_of(&sum);
 	snapshot_seal(&image->head, INSTANCE);
 }
 

@@ -6,6 +6,7 @@
 #include "tests/unit/fixture/shm_table.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -490,6 +491,42 @@ static void the_history_of_a_small_table_says_what_was_loaded(void **state)
 	shm_table_destroy(t);
 }
 
+static void *run_ahead(void *load)
+{
+	route_load_run_ahead(load);
+	return NULL;
+}
+
+/* Also where the arena is so small that both ends of it meet. */
+static void somebody_who_gets_memory_ahead_changes_nothing_of_the_result(void **state)
+{
+	static const uint64_t arenas[] = { 2u << 20, 6u << 20, 32u << 20 };
+	struct records *r = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(arenas); i++)
+		for (unsigned stop_early = 0; stop_early < 2; stop_early++) {
+			struct shm_table *plain = shm_table_create(arenas[i]);
+			struct shm_table *t = shm_table_create(arenas[i]);
+			struct route_load_counts usual = load_all(plain, r), counts;
+			struct route_load *load;
+			pthread_t id;
+
+			assert_int_equal(route_load_begin(t->writer, r->count, &load), 0);
+			assert_int_equal(pthread_create(&id, NULL, run_ahead, load), 0);
+			if (stop_early)
+				route_load_stop_ahead(load);
+			put_records(t, load, all_of(r));
+			route_load_stop_ahead(load);
+			pthread_join(id, NULL);
+			counts = route_load_commit(load);
+			assert_int_equal(counts.entries, usual.entries);
+			assert_int_equal(counts.full, usual.full);
+			shm_table_assert_sound(t);
+			shm_table_destroy(t);
+			shm_table_destroy(plain);
+		}
+}
+
 /* Files outlive programs: if this fails, SNAPSHOT_VERSION must go up, and the seed be made anew. */
 static void a_record_of_today_is_read_for_ever(void **state)
 {
@@ -533,6 +570,7 @@ int main(void)
 		WITH_RECORDS(what_finds_no_room_is_counted_and_the_rest_is_served),
 		WITH_RECORDS(what_comes_twice_is_taken_once),
 		WITH_RECORDS(the_history_of_a_small_table_says_what_was_loaded),
+		WITH_RECORDS(somebody_who_gets_memory_ahead_changes_nothing_of_the_result),
 		cmocka_unit_test(a_record_of_today_is_read_for_ever),
 	};
 
