@@ -21,7 +21,7 @@ HOSTS = 100_000
 GREET_MS = 100                 # within which each is answered, while all that is loaded
 GREET_EVERY_S = 0.02
 UPDATE_RATES = (0, 5_000, 50_000)
-UPDATE_ROUNDS = 5
+UPDATE_ROUNDS = 15
 GIVE_UP_S = 120
 
 
