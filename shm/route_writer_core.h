@@ -179,7 +179,30 @@ static inline struct digest_entry digest_entry_of(struct str key, const struct i
 	};
 }
 
+static inline struct str packed_tags_of(const struct route_writer *w, const struct inst *inst)
+{
+	const char *tags = inst->tags ? shm_get(w->table, inst->tags, inst->tags_bytes) : NULL;
+
+	return tags ? (struct str){ tags, inst->tags_bytes } : STR_NONE;
+}
+
+static inline struct route_handle handle_of(const struct route_writer *w, uint64_t hash, ref_t ref)
+{
+	const struct inst *inst = shm_get(w->table, ref, sizeof(*inst));
+
+	return (struct route_handle){ .route_hash = hash, .serial = inst->serial, .inst = ref,
+				      .row = inst->row };
+}
+
 unsigned route_live_entries(const struct route *route);
+
+/* --- entries (route_writer.c) --- */
+
+/* Takes entry `i` out of the pool, which lies at `at` in the index.  True: the pool went
+ * with it. */
+bool entry_remove(struct route_writer *w, struct route *route, uint64_t at, unsigned i);
+/* Takes the pool out, which has no entries. */
+void pool_drop(struct route_writer *w, struct route *route, uint64_t at);
 
 /* --- route with a path, below its host (route_writer.c) --- */
 
