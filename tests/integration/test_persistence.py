@@ -44,8 +44,9 @@ class Keeper:
         return self.files()[0][1]
 
     def wait_saved(self):
-        """Until both files hold the table as it is now, but for one change, and none is being written."""
-        for _ in range(2):
+        """Until both files hold the table as it is now, but for one change, and none is being written.  A table is
+        saved part by part, so one that was begun before may hold the change and not what came before it."""
+        for _ in range(3):
             mark = f"change-{time.monotonic()}"
             self.router.bus.register("another.example", 1, app=mark)
             wait_until(lambda: self.has_saved(mark.encode()),
