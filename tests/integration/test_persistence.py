@@ -323,6 +323,10 @@ exec "{program}" "$@"
 """
 
 
+def has_stopped(pid):
+    return all(stat_of(f"{pid}/task/{thread}")[1] == "T" for thread in os.listdir(f"/proc/{pid}/task"))
+
+
 def stop_reader(saved, folder, path):
     """Starts with a registrar that is stopped while it reads this file: its pid."""
     program = folder / "wye-registrar"
@@ -341,6 +345,7 @@ def stop_reader(saved, folder, path):
         os.kill(pid, signal.SIGCONT)
         time.sleep(0.0003)
         os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: has_stopped(pid), "all of its threads have stopped", 20, 0.0001)
         if maps(pid, path):
             return pid
     raise AssertionError(f"it never read {path}; log:\n{saved.router.log_text()[-3000:]}")
