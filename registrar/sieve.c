@@ -86,36 +86,26 @@ static bool read_length(struct str came, size_t at, size_t *head, size_t *len)
 	return at > from && *head <= came.len && came.p[at] == '\r' && came.p[at + 1] == '\n';
 }
 
-/* The length of the frame if it is complete and begins with the prefix, otherwise 0. */
-static size_t take(const struct sieve_prefix *prefix, struct str came, struct sieve_piece *piece)
+/* The length of the frame, if it is of our subscription and not too long, and how much of that
+ * is its line; otherwise 0.  Needs no more than the line. */
+static size_t own_frame(const struct sieve_prefix *prefix, struct str came, size_t *head)
 {
-	size_t head, len, frame;
+	size_t len, frame;
 
 	if (!prefix->len || came.len < prefix->len || memcmp(came.p, prefix->text, prefix->len) != 0 ||
-	    !read_length(came, prefix->len, &head, &len))
+	    !read_length(came, prefix->len, head, &len))
 		return 0;
-	frame = head + len + CRLF;
-	if (frame > SIEVE_FRAME_MOST || frame > came.len || came.p[frame - 2] != '\r' ||
-	    came.p[frame - 1] != '\n')
-		return 0;
-	*piece = (struct sieve_piece){ SIEVE_TAKE, prefix->subject, { came.p + head, len } };
-	return frame;
+	frame = *head + len + CRLF;
+	return frame <= SIEVE_FRAME_MOST ? frame : 0;
 }
 
-/* True if the frame, although it is announced in a line of its own, would be taken once
- * it is complete. */
-static bool is_ours(const struct sieve *s, struct str line)
+/* False: its end is not where it should be, which is for the library to judge. */
+static bool take(enum bus_subject subject, struct str frame, size_t head, struct sieve_piece *piece)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(s->prefixes); i++) {
-		const struct sieve_prefix *prefix = &s->prefixes[i];
-		size_t head, len;
+	struct str payload = str_sub(frame, head, frame.len - head - CRLF);
 
-		if (prefix->len && line.len >= prefix->len &&
-		    memcmp(line.p, prefix->text, prefix->len) == 0)
-			return read_length(line, prefix->len, &head, &len) &&
-			       head + len + CRLF <= SIEVE_FRAME_MOST;
-	}
-	return false;
+	*piece = (struct sieve_piece){ SIEVE_TAKE, subject, payload };
+	return memcmp(frame.p + frame.len - CRLF, "\r\n", CRLF) == 0;
 }
 
 /* The last word of the line is the payload's length. */
@@ -133,17 +123,14 @@ static size_t next_frame(struct sieve *s, struct str came, struct sieve_piece *p
 {
 	const char *end = memchr(came.p, '\n', came.len < LINE_MOST ? came.len : LINE_MOST);
 	struct str line;
-	uint64_t len, frame;
+	uint64_t len;
 
 	if (!end)
 		return came.len < LINE_MOST ? wait_for_more(piece) : pass_all(s, came, piece);
 	line = str_range(came.p, end + 1);
 	if (!announced(line, &len))
 		return pass_all(s, came, piece);
-	frame = line.len + len + CRLF;
-	if (came.len < frame && is_ours(s, line))
-		return wait_for_more(piece);
-	return pass_frame(s, came, frame, piece);
+	return pass_frame(s, came, line.len + len + CRLF, piece);
 }
 
 static bool has_payload(struct str came)
@@ -153,17 +140,20 @@ static bool has_payload(struct str came)
 
 size_t sieve_next(struct sieve *s, struct str came, struct sieve_piece *piece)
 {
-	size_t taken;
-
 	if (s->is_lost)
 		return pass_all(s, came, piece);
 	if (s->passing)
 		return pass_frame(s, came, s->passing, piece);
 	if (s->is_in_line)
 		return pass_line(s, came, piece);
-	if ((taken = take(&s->prefixes[0], came, piece)) ||
-	    (taken = take(&s->prefixes[1], came, piece)))
-		return taken;
+	for (unsigned i = 0; i < ARRAY_SIZE(s->prefixes); i++) {
+		size_t head, frame = own_frame(&s->prefixes[i], came, &head);
+
+		if (frame > came.len)
+			return wait_for_more(piece);
+		if (frame && take(s->prefixes[i].subject, str_sub(came, 0, frame), head, piece))
+			return frame;
+	}
 	if (came.len < WORD_LEAST)
 		return wait_for_more(piece);
 	return has_payload(came) ? next_frame(s, came, piece) : pass_line(s, came, piece);
