@@ -259,17 +259,22 @@ static void note_as_begun(struct keeper *k, unsigned file)
 	board_set_fact(k->table->board, FACT_SNAPSHOT_BEGUN_0 + file, head.sequence << 32 | head.head_crc);
 }
 
-static void a_file_that_a_registrar_did_not_survive_is_not_read_again(void **state)
+static void save_in_both_files_and_lose_the_table(struct keeper *k)
 {
-	struct keeper *k = *state;
-	const char *said;
-
 	pass_one_write(k);
 	register_routes(k, 5000, 3);
 	pass_one_write(k);
 	close_snapshot(k);
 	shm_table_destroy(k->table);
 	k->table = shm_table_create(0);
+}
+
+static void a_file_that_a_registrar_did_not_survive_is_not_read_again(void **state)
+{
+	struct keeper *k = *state;
+	const char *said;
+
+	save_in_both_files_and_lose_the_table(k);
 	note_as_begun(k, 1);
 	open_snapshot(k);
 	log_catch_begin();
@@ -286,12 +291,7 @@ static void nothing_is_read_again_if_a_registrar_died_of_either_file(void **stat
 	struct keeper *k = *state;
 	const char *said;
 
-	pass_one_write(k);
-	register_routes(k, 5000, 3);
-	pass_one_write(k);
-	close_snapshot(k);
-	shm_table_destroy(k->table);
-	k->table = shm_table_create(0);
+	save_in_both_files_and_lose_the_table(k);
 	note_as_begun(k, 0);
 	note_as_begun(k, 1);
 	open_snapshot(k);
