@@ -300,7 +300,6 @@ static void publish_start(struct feed *f)
 		log_at(LOG_LEVEL_ERROR, "subscriber", "failed-to-send-start-message", LOG_NO_DATA);
 }
 
-/* Each probe may be refused anew: once a connection is enough. */
 /* The first tick sees the first connection at once, not the matrix. */
 void feed_tick(struct feed *f, uint64_t now_ms, uint32_t tick)
 {

@@ -2,11 +2,12 @@
  * registrar/starts.c - one router.start an island.
  *
  * At start nobody waits for the matrix, which needs seconds to prove a loss: the
- * first source that is connected asks at once.  Each further one waits for one round of
- * probes: a probe that came from a source that asked proves that the question came
- * too, and so does the question itself where probes are forbidden.  If none comes within a
- * round and a half the source asks for itself; if that was too much, its island is
- * asked twice, which costs a burst and no route.
+ * first source that is connected asks, once the others had a moment to connect too
+ * (feed.c).  Each further one waits for one round of probes: a probe that came from a
+ * source that asked proves that the question came too, and so does the question
+ * itself where probes are forbidden.  If none comes within a round and a half the
+ * source asks for itself; if that was too much, its island is asked twice, which
+ * costs a burst and no route.
  */
 #include "registrar/starts.h"
 
