@@ -486,9 +486,9 @@ void route_each(struct route_reader *reader, route_visit_fn *visit, void *contex
 
 uint32_t table_tick(const struct table *table, uint64_t now_ms)
 {
-	uint64_t created = table_head(table)->created_ms;
+	uint64_t created = table_head(table)->created_ms, age = now_ms > created ? now_ms - created : 0;
 
-	return now_ms > created ? (uint32_t)((now_ms - created) / TICK_MS) : 0;
+	return age > TICK_MS ? (uint32_t)(age / TICK_MS) : 1;
 }
 
 uint64_t table_tick_ms(const struct table *table, uint32_t tick)

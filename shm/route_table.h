@@ -88,7 +88,8 @@ uint32_t *route_cursor(struct route_reader *reader, const struct route *route);
 typedef bool route_visit_fn(void *context, struct route_reader *reader, const struct route *route);
 void route_each(struct route_reader *reader, route_visit_fn *visit, void *context);
 
-/* The table's own clock: 100 ms ticks since it was created (monotonic). */
+/* The table's own clock: 100 ms ticks since it was created (monotonic).  Never 0, which stands
+ * for "never" wherever a tick is noted. */
 uint32_t table_tick(const struct table *table, uint64_t now_ms);
 uint64_t table_tick_ms(const struct table *table, uint32_t tick);   /* back to clock_ms() */
 uint64_t table_route_count(const struct table *table);

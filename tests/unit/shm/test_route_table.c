@@ -63,10 +63,26 @@ static void lookups_follow_the_vectors_of_the_specification(void **state)
 	shm_table_assert_sound(t);
 }
 
+/* In the first tenths of a second too: 0 is "never" to whoever notes a tick. */
+static void the_clock_of_a_table_is_never_at_never(void **state)
+{
+	static const struct { uint64_t age_ms; uint32_t tick; } cases[] = {
+		{ 0, 1 }, { 1, 1 }, { 99, 1 }, { 100, 1 }, { 199, 1 }, { 200, 2 }, { 86400000, 864000 },
+	};
+	struct shm_table *t = *state;
+	uint64_t born_ms = table_tick_ms(t->ro, 0);
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(table_tick(t->ro, born_ms + cases[i].age_ms), cases[i].tick);
+	assert_int_equal(table_tick(t->ro, born_ms - 1), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(lookups_follow_the_vectors_of_the_specification,
+						shm_table_setup, shm_table_teardown),
+		cmocka_unit_test_setup_teardown(the_clock_of_a_table_is_never_at_never,
 						shm_table_setup, shm_table_teardown),
 	};
 
